@@ -1,0 +1,1 @@
+"""What a battery is: pure data and derivations."""

@@ -1,0 +1,1 @@
+"""State to what others read: pure documents."""

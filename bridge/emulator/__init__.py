@@ -1,0 +1,1 @@
+"""A BMS on a pseudo-terminal."""

@@ -1,0 +1,1 @@
+"""Finding and joining: reset counting, access point, set-up portal."""
