@@ -104,8 +104,10 @@ class ReplyTimeout(ProtocolError):
 
     cause = "timeout"
 
-    def __init__(self, message: str, *, heard: int = 0, frame: bytes = b"", advice: str | None = None) -> None:
-        super().__init__(message, frame=frame, advice=advice)
+    def __init__(
+        self, message: str, *, heard: int = 0, cause: str | None = None, frame: bytes = b"", advice: str | None = None
+    ) -> None:
+        super().__init__(message, cause=cause, frame=frame, advice=advice)
         self.heard = heard
 
 

@@ -118,7 +118,7 @@ class BatteryState:
     """Wall clock of the last accepted fast block, Unix seconds; None until the clock is set."""
     accepted_at: float | None = None
     """Monotonic seconds of the last accepted fast block; None before the first."""
-    block_times: Mapping[str, float] = NO_TIMES
+    block_times: Mapping[str, float] = field(default_factory=lambda: NO_TIMES)
     """Monotonic seconds at which each block that is part of this state arrived."""
 
     voltage: float | None = None
