@@ -39,9 +39,9 @@ TEMPERATURE_RANGE = (-40.0, 150.0)
 SUM_TOLERANCE, SUM_TOLERANCE_RELATIVE = 0.2, 0.005
 """V, and share of the pack voltage, by which the sum of the cells may differ from it."""
 EXTREMES_TOLERANCE = 0.005
-"""V by which the extremes of the cells may differ from the BMS's own; blocks are up to a second apart."""
-RESTING_CHANGE = 5.0
-"""A of change between two blocks above which their cell voltages are not compared."""
+"""V by which the extremes of the cells may differ from the BMS's own."""
+COMPARABLE_SECONDS = 1.0
+"""Blocks further apart are not compared: the load may have changed between them."""
 
 JUMPS: Mapping[str, float] = {
     "current": 1.0,
@@ -147,53 +147,37 @@ class Judge:
         return Doubt(cause="jump", reason=f"{block.name} changed on a noisy line; a second frame has to show it too.")
 
     def _contradiction(self, block: Block, accepted: Mapping[str, Block]) -> Doubt | None:
-        others = {
-            name: each for name, each in accepted.items() if name != block.name and block.at - each.at <= each.max_age
-        }
-        cells = block.values.get("cell_voltages")
-        for other in others.values():
-            if cells:
-                doubt = _sum_differs(other.values.get("voltage"), cells, other) or self._extremes_differ(
-                    block, other, cells, others
-                )
-            else:
-                other_cells = other.values.get("cell_voltages")
-                if not other_cells:
-                    continue
-                doubt = _sum_differs(block.values.get("voltage"), other_cells, other) or self._extremes_differ(
-                    other, block, other_cells, others
-                )
-            if doubt is not None:
-                return doubt
+        """Compare cells with the pack voltage and with the BMS's own extremes, where both are of the same moment."""
+        for other in accepted.values():
+            if other.name == block.name or block.at - other.at > COMPARABLE_SECONDS:
+                continue
+            for cells, rest in ((block, other), (other, block)):
+                doubt = _sum_differs(cells, rest, other.name) or _extremes_differ(cells, rest, other.name)
+                if doubt is not None:
+                    return doubt
         return None
 
-    @staticmethod
-    def _extremes_differ(
-        cells: Block, extremes: Block, voltages: tuple[float, ...], others: Mapping[str, Block]
-    ) -> Doubt | None:
-        low, high = extremes.values.get("cell_voltage_min"), extremes.values.get("cell_voltage_max")
-        if low is None or high is None or None in voltages:
-            return None
-        off = max(abs(min(voltages) - low), abs(max(voltages) - high))
-        if off <= EXTREMES_TOLERANCE + 1e-9:
-            return None
-        return Doubt(
-            cause="extremes",
-            reason=f"Cells reach from {min(voltages)} to {max(voltages)} V, but the BMS tells {low} to {high} V.",
-            suspects=(cells.name, extremes.name),
-        )
 
-
-def _sum_differs(voltage: float | None, cells: tuple[float | None, ...], other: Block) -> Doubt | None:
-    known = [each for each in cells if each is not None]
-    if voltage is None or len(known) < len(cells):
+def _sum_differs(cells: Block, pack: Block, suspect: str) -> Doubt | None:
+    voltages, voltage = cells.values.get("cell_voltages"), pack.values.get("voltage")
+    if not voltages or None in voltages or voltage is None:
         return None
-    total = sum(known)
+    total = sum(voltages)
     if abs(total - voltage) <= SUM_TOLERANCE + SUM_TOLERANCE_RELATIVE * voltage:
         return None
-    return Doubt(
-        cause="sum", reason=f"The cells sum up to {total:.3f} V, but the pack has {voltage} V.", suspects=(other.name,)
-    )
+    reason = f"The cells sum up to {total:.3f} V, but the pack has {voltage} V."
+    return Doubt(cause="sum", reason=reason, suspects=(suspect,))
+
+
+def _extremes_differ(cells: Block, extremes: Block, suspect: str) -> Doubt | None:
+    voltages, low = cells.values.get("cell_voltages"), extremes.values.get("cell_voltage_min")
+    high = extremes.values.get("cell_voltage_max")
+    if not voltages or None in voltages or low is None or high is None:
+        return None
+    if max(abs(min(voltages) - low), abs(max(voltages) - high)) <= EXTREMES_TOLERANCE + 1e-9:
+        return None
+    reason = f"Cells reach from {min(voltages)} to {max(voltages)} V, but the BMS tells {low} to {high} V."
+    return Doubt(cause="extremes", reason=reason, suspects=(suspect,))
 
 
 def _newest(key: str, block: Block, accepted: Mapping[str, Block]) -> Any:

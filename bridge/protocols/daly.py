@@ -139,7 +139,6 @@ PACK = _question("pack", Cadence.FAST, 0x90, "voltage, current and state of char
 
 QUESTIONS = (
     STRUCTURE,
-    _question("cell_extremes", Cadence.SLOW, 0x91, "highest and lowest cell voltage"),
     _question("temperature_extremes", Cadence.SLOW, 0x92, "highest and lowest temperature"),
     TEMPERATURES,
     _question("balancing_cells", Cadence.SLOW, 0x97, "cell balance state"),
@@ -156,6 +155,7 @@ QUESTIONS = (
     _question("short_circuit_limit", Cadence.ON_REQUEST, 0x60, "short-circuit current and shunt"),
     _question("clock", Cadence.ON_REQUEST, 0x61, "clock and state of charge"),
     CELL_VOLTAGES,
+    _question("cell_extremes", Cadence.SLOW, 0x91, "highest and lowest cell voltage"),
     _question("status", Cadence.FAST, 0x93, "MOSFET state and remaining capacity"),
     PACK,
 )
@@ -278,6 +278,8 @@ class Daly(Driver):
     questions = QUESTIONS
     structure = STRUCTURE
     probe = PACK
+    structure_keys = frozenset({"cell_count", "temperature_count"})
+    sign_is_open = True
     variant_options: Mapping[str, Any] = {
         "frame_origin": 1, "padded": False, "stale_filler": True, "current_sign": "normal", "unsupported": (),
     }  # fmt: skip

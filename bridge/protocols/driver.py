@@ -83,6 +83,10 @@ class Driver(ABC):
     """The question whose answer the others need (how many cells there are), asked first."""
     probe: Question
     """The shortest question that every device answers: asked while nothing is heard."""
+    structure_keys: frozenset[str] = frozenset()
+    """What a reader has to know of the device to understand its other answers."""
+    sign_is_open: bool = False
+    """Whether the protocol leaves open which sign of the current is charging."""
     variant_options: Mapping[str, Any] = {}
     """Switches of the emulated device with their defaults."""
 
@@ -153,6 +157,8 @@ class Reader:
         self._parts: dict[int, bytes] = {}
         self._frames = 0
         self._before: Question | None = None
+        self.saw_frame = False
+        """Whether an intact frame came since the question was put, whatever it said."""
 
     @property
     def expected(self) -> int:
@@ -165,6 +171,11 @@ class Reader:
         """Whether at least one intact frame of the answer is there."""
         return bool(self._parts)
 
+    @property
+    def last_frames(self) -> tuple[bytes, ...]:
+        """The frames of the present answer, in the order of their parts."""
+        return tuple(frame for _, frame in sorted(self._parts.items()))
+
     def ask(self, question: Question, *, again: bool = False) -> bytes:
         """Begin `question` and return the request; `again` keeps the intact frames of the broken answer before."""
         if not (again and question is self._question):
@@ -173,6 +184,7 @@ class Reader:
             self._before = self._question
         self._question = question
         self._frames = self.heard = 0
+        self.saw_frame = False
         return self.driver.request(question, self.host)
 
     def receive(self, data: bytes) -> bool:
@@ -236,6 +248,8 @@ class Reader:
         except ProtocolError as error:
             if error.cause == SLEEP_ECHO:
                 self.heard -= len(frame)
+            else:
+                self.saw_frame = True
             if self._before is not None and self._answers(self._before, frame):
                 self.heard -= len(frame)
                 self.surplus[self._before.name] += 1

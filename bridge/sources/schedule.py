@@ -1,0 +1,94 @@
+"""Which questions a cycle asks: fast ones always, slow ones spread over the cycles, rare ones hourly. Pure."""
+
+from __future__ import annotations
+
+import math
+
+from bridge.protocols.driver import Cadence, Driver, Question
+
+SLOW_SECONDS = 5.0
+"""Every slow block is asked for once in this time."""
+RARE_SECONDS = 3600.0
+HOPELESS = 3
+"""A question that brought no answer so often in a row is asked only now and then."""
+HOPELESS_SECONDS = 60.0
+
+
+class Schedule:
+    """The questions of one battery and when each was last asked (monotonic s)."""
+
+    def __init__(self, driver: Driver, *, poll_interval: float) -> None:
+        self._driver = driver
+        self._poll_interval = poll_interval
+        self._answered: dict[str, float] = {}
+        self._asked: dict[str, float] = {}
+        self._failures: dict[str, int] = {}
+        self._is_first = True
+
+    def due(self, now: float, period: float) -> list[Question]:
+        """Return the questions of the cycle that begins now, in the driver's order; `period` is its expected length."""
+        slow = [each for each in self._driver.questions if each.cadence is Cadence.SLOW]
+        rare = [each for each in self._driver.questions if each.cadence is Cadence.RARE and self._is_due(each, now)]
+        structure = self._driver.structure
+        chosen = {each.name for each in self._driver.questions if each.cadence is Cadence.FAST}
+        if structure is not None and structure in rare:
+            chosen.add(structure.name)
+        if self._poll_interval == 0:
+            chosen |= {each.name for each in slow if self._failures.get(each.name, 0) < HOPELESS}
+        if not self._is_first:
+            waiting = sorted((each for each in slow if self._is_due(each, now)), key=self._last_asked)
+            missing = any(each.name not in self._answered for each in slow)
+            chosen |= {each.name for each in waiting[: self._slow_count(len(slow), period, is_filling=missing)]}
+            chosen |= {each.name for each in rare[:1]}
+        return [each for each in self._driver.questions if each.name in chosen]
+
+    def asked(self, question: Question, now: float, *, is_answered: bool) -> None:
+        """Note that `question` was asked, and whether its answer was accepted."""
+        self._asked[question.name] = now
+        if is_answered:
+            self._answered[question.name] = now
+            self._failures.pop(question.name, None)
+        else:
+            self._failures[question.name] = self._failures.get(question.name, 0) + 1
+
+    def start_over(self) -> None:
+        """Forget what was answered: another device may be on the line now."""
+        self._answered.clear()
+        self._failures.clear()
+        self._is_first = True
+
+    def completed_first(self) -> None:
+        """Note that the fast blocks were accepted once: from now on slow and rare ones are asked too."""
+        self._is_first = False
+
+    def is_complete(self) -> bool:
+        """Whether every fast, slow and rare block was answered once, or is not to be had."""
+        wanted = [each for each in self._driver.questions if each.cadence is not Cadence.ON_REQUEST]
+        return all(each.name in self._answered or self._failures.get(each.name, 0) >= 2 for each in wanted)
+
+    def max_age(self, question: Question, period: float) -> float:
+        """Return the age (s) at which what `question` brought counts as unknown."""
+        match question.cadence:
+            case Cadence.FAST:
+                return 3 * period + 1
+            case Cadence.SLOW:
+                return max(4 * SLOW_SECONDS, 4 * period)
+            case _:
+                return 3 * RARE_SECONDS
+
+    def _slow_count(self, total: int, period: float, *, is_filling: bool) -> int:
+        """Return how many slow questions a cycle takes so that all come round in time; two at the start."""
+        return max(math.ceil(total * period / SLOW_SECONDS), 2 if is_filling else 1)
+
+    def _is_due(self, question: Question, now: float) -> bool:
+        every = SLOW_SECONDS if question.cadence is Cadence.SLOW else RARE_SECONDS
+        if self._failures.get(question.name, 0) >= HOPELESS:
+            every = max(every, HOPELESS_SECONDS)
+        elif question.name not in self._answered:
+            return True
+        elif question.cadence is Cadence.SLOW:
+            return True
+        return now - self._asked[question.name] >= every
+
+    def _last_asked(self, question: Question) -> float:
+        return self._asked.get(question.name, -math.inf)

@@ -1,0 +1,346 @@
+"""One battery's conversation over a serial line: ask, check, accept, and tell the tracker.
+
+Questions go back to back, the wire is the limit. A lost or broken answer is asked for again within the cycle; what is
+intact but not believable is refused, counted and kept as a capture. The source owns the link state and its timer. It
+knows the driver's declaration and the bus, and nothing of who reads the result.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import Counter, deque
+from collections.abc import Callable
+from dataclasses import replace
+
+from bridge.battery.link import ADVICE, DATA_ERROR, DATA_ERROR_STATES, LinkMonitor, Outcome
+from bridge.battery.model import Block, LinkState, LinkStatus
+from bridge.battery.plausibility import Doubt, Judge
+from bridge.battery.sign import Setting, Sign, SignLearner
+from bridge.bus import Bus
+from bridge.errors import LinkError, ProtocolError
+from bridge.interfaces import BatteryDescription, Clock, Cycle, LineStatistics, RefusedFrame
+from bridge.protocols.driver import SLEEP_ECHO, Cadence, Driver, Question, Reader
+from bridge.sources.schedule import Schedule
+from bridge.sources.timing import Timing
+
+_LOGGER = logging.getLogger(__name__)
+
+REOPEN_SECONDS = 1.0
+"""s between two attempts to open a port."""
+SURE_TRIES, MOST_TRIES = 3, 10
+"""A question is asked so often in any case; and at most, while the cycle has time."""
+SILENT_TRIES = 4
+"""Questions in a row without a byte after which a cycle is given up."""
+CYCLE_SHARE, LAST_SHARE = 0.7, 0.95
+"""Share of the poll interval that asking again may use: of any block, and of the last one."""
+CAPTURES = 32
+"""Refused frames kept for diagnosis."""
+
+
+class SerialSource:
+    """The conversation with one battery."""
+
+    def __init__(
+        self,
+        *,
+        description: BatteryDescription,
+        driver: Driver,
+        bus: Bus,
+        deliver: Callable[[Cycle], None],
+        clock: Clock,
+        address: int | None = None,
+        cells: int | None = None,
+        chemistry: str = "auto",
+        current_sign: Setting = "auto",
+        learned_sign: Sign | None = None,
+        learned: Callable[[Sign], None] = lambda sign: None,
+    ) -> None:
+        self.description = description
+        self._driver = driver
+        self._bus = bus
+        self._deliver = deliver
+        self._clock = clock
+        self._known = {} if cells is None else {"cell_count": cells}
+        self._hosts = driver.hosts(address)
+        self._reader = Reader(driver, host=self._hosts[0], known=self._known)
+        self._judge = Judge(chemistry=chemistry)
+        self._sign = SignLearner(current_sign if driver.sign_is_open else "normal", learned_sign)
+        self._learned = learned
+        self._interval = description.poll_interval
+        self._schedule = Schedule(driver, poll_interval=self._interval)
+        self._timing = Timing(pause=driver.pause)
+        self._monitor = LinkMonitor(poll_interval=self._interval, started_at=clock.monotonic())
+        self._blocks: dict[str, Block] = {}
+        self._raw: dict[str, Block] = {}
+        self._link = LinkStatus(state=LinkState.STARTING, advice=ADVICE[LinkState.STARTING])
+        self._accepted_time: float | None = None
+        self._is_whole = False
+        self._has_fast = False
+        self._silences = 0
+        self._timer: asyncio.TimerHandle | None = None
+        self._counts: Counter[str] = Counter()
+        self._refused: Counter[str] = Counter()
+        self._captures: deque[RefusedFrame] = deque(maxlen=CAPTURES)
+
+    # --- what others see
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether every block was read once, or is not to be had from this battery."""
+        return self._schedule.is_complete()
+
+    def statistics(self) -> LineStatistics:
+        """Return what happened on the line so far."""
+        return LineStatistics(
+            questions=self._counts["questions"],
+            accepted=self._counts["accepted"],
+            refused=dict(self._refused),
+            asked_again=self._counts["asked_again"],
+            cycles=self._counts["cycles"],
+            cycle_seconds=self._monitor.cycle_seconds,
+            reply_timeout=self._timing.timeout,
+            pause=self._timing.pause if self._bus.needs_pause else 0.0,
+            captures=tuple(self._captures),
+        )
+
+    async def run(self) -> None:
+        """Talk with the battery until cancelled; a port that is not there is tried again every second."""
+        loop = asyncio.get_running_loop()
+        self._look()
+        try:
+            while True:
+                started = loop.time()
+                try:
+                    await self.cycle()
+                except LinkError as error:
+                    self._unplugged(error)
+                    await asyncio.sleep(REOPEN_SECONDS)
+                    continue
+                await asyncio.sleep(max(started + self._interval - loop.time(), 0.0))
+        finally:
+            if self._timer is not None:
+                self._timer.cancel()
+
+    # --- a cycle
+
+    async def cycle(self) -> None:
+        """Ask what is due and deliver the result; raise LinkError when the line cannot be used.
+
+        While nothing is heard only the shortest question is put, to each address that the device may have.
+        """
+        started = asyncio.get_running_loop().time()
+        self._is_whole, self._has_fast, self._silences = True, False, 0
+        if not self._monitor.state(started).is_online and not await self._find():
+            self._look()
+            return
+        questions = self._schedule.due(self._clock.monotonic(), self._monitor.period)
+        for question in questions:
+            share = LAST_SHARE if question is questions[-1] else CYCLE_SHARE
+            await self._ask(question, started + share * self._interval)
+            if self._silences >= SILENT_TRIES:
+                self._is_whole = False
+                break
+        if self._is_whole:
+            self._counts["cycles"] += 1
+            self._monitor.completed_cycle(asyncio.get_running_loop().time() - started)
+        if self._has_fast:
+            self._schedule.completed_first()
+            self._report()
+        else:
+            self._look()
+
+    async def _find(self) -> bool:
+        """Put the probe to each possible address until one answers."""
+        for host in dict.fromkeys((self._reader.host, *self._hosts)):
+            if host != self._reader.host:
+                self._reader = Reader(self._driver, host=host, known=self._known)
+            if await self._read(self._driver.probe) is not None:
+                return True
+        self._reader = Reader(self._driver, host=self._hosts[0], known=self._known)
+        return False
+
+    async def _ask(self, question: Question, limit: float) -> None:
+        """Ask until the answer is accepted, as often as the time until `limit` (monotonic s) allows."""
+        if self._driver.parts(question, self._reader.known) is None:
+            self._is_whole = False
+            return
+        loop = asyncio.get_running_loop()
+        suspects: tuple[str, ...] = ()
+        is_accepted = False
+        for attempt in range(MOST_TRIES):
+            if attempt:
+                self._counts["asked_again"] += 1
+            block = await self._read(question, again=attempt > 0)
+            if block is not None:
+                doubt = self._judge.doubt(block, self._raw)
+                if doubt is not None and suspects:
+                    await self._ask_suspects(doubt)
+                    doubt = self._judge.doubt(block, self._raw)
+                if doubt is None:
+                    self._accept(question, block)
+                    is_accepted = True
+                    break
+                self._doubt(block, doubt)
+                suspects = doubt.suspects
+            elif self._silences >= SILENT_TRIES:
+                break
+            patient = SURE_TRIES if question.cadence is Cadence.FAST else SURE_TRIES - 1
+            if attempt + 1 >= patient and loop.time() >= limit:
+                break
+        if not is_accepted:
+            for name in suspects:
+                self._raw.pop(name, None)
+                self._blocks.pop(name, None)
+        self._is_whole &= is_accepted
+        self._schedule.asked(question, self._clock.monotonic(), is_answered=is_accepted)
+
+    async def _ask_suspects(self, doubt: Doubt) -> None:
+        """Ask anew for the blocks that contradict a block which was read twice."""
+        for name in doubt.suspects:
+            suspect = self._driver.question(name)
+            block = await self._read(suspect)
+            others = {key: each for key, each in self._raw.items() if key == name}
+            if block is not None and self._judge.doubt(block, others) is None:
+                self._accept(suspect, block)
+
+    async def _read(self, question: Question, *, again: bool = False) -> Block | None:
+        """Put one question; return what came as a block, or None where no whole answer did."""
+        reader, bus, timing = self._reader, self._bus, self._timing
+        request = reader.ask(question, again=again)
+        wire = bus.seconds(len(request) + reader.expected)
+        self._counts["questions"] += 1
+        heard = await bus.transaction(
+            request,
+            reader.receive,
+            patience=wire + timing.patience,
+            pause=timing.pause if bus.needs_pause else 0.0,
+        )
+        self._monitor.plugged(True)
+        block, outcome = None, Outcome.ACCEPTED
+        try:
+            values = reader.answer()
+        except ProtocolError as error:
+            outcome = self._failed(error, reader)
+        else:
+            timing.answered(heard.ended_at - heard.sent_at - wire)
+            max_age = self._schedule.max_age(question, self._monitor.period)
+            block = Block(name=question.name, at=heard.ended_at, values=values, max_age=max_age)
+        for refused in reader.take_refused():
+            self._note_refused(refused.cause, refused.frame)
+        self._monitor.asked(outcome)
+        self._silences = self._silences + 1 if outcome in (Outcome.NOTHING, Outcome.ASLEEP) else 0
+        return block
+
+    # --- what came of it
+
+    def _failed(self, error: ProtocolError, reader: Reader) -> Outcome:
+        is_echo = any(each.cause == SLEEP_ECHO for each in reader.refused)
+        self._timing.lost(is_silent=reader.heard <= 0)
+        if reader.heard > 0 and error not in reader.refused:
+            self._note_refused(error.cause, error.frame)
+        elif not is_echo and reader.heard <= 0:
+            self._refused["timeout"] += 1
+        if reader.heard <= 0:
+            return Outcome.ASLEEP if is_echo else Outcome.NOTHING
+        return Outcome.REFUSED if reader.has_frames or reader.saw_frame else Outcome.NOISE
+
+    def _accept(self, question: Question, block: Block) -> None:
+        self._counts["accepted"] += 1
+        self._raw[block.name] = block
+        self._reader.known.update(
+            {key: value for key, value in block.values.items() if key in self._driver.structure_keys}
+        )
+        self._reader.known.update(self._known)
+        values = block.values
+        if self._driver.sign_is_open and "charging_state" in values:
+            was_decided = self._sign.decided
+            self._sign.saw_state(values["charging_state"])
+            if self._sign.decided is not None and was_decided is None:
+                _LOGGER.info("%s: learned that the BMS's current is %s", self.description.id, self._sign.decided)
+                self._learned(self._sign.decided)
+        if self._driver.sign_is_open and "current" in values:
+            block = replace(block, values={**values, "current": self._sign.resolve(values["current"])})
+        self._blocks[block.name] = block
+        if question is self._driver.probe:
+            self._monitor.accepted_fast_block(block.at)
+            self._accepted_time = self._clock.wall()
+            self._has_fast = True
+
+    def _doubt(self, block: Block, doubt: Doubt) -> None:
+        frames = b"".join(self._reader.last_frames)
+        self._reader.forget()
+        if doubt.cause == "jump":
+            self._refused["jump"] += 1
+            return
+        _LOGGER.debug("%s: refused %s: %s", self.description.id, block.name, doubt.reason)
+        self._monitor.asked(Outcome.REFUSED)
+        self._note_refused(doubt.cause, frames)
+
+    def _note_refused(self, cause: str, frame: bytes) -> None:
+        self._judge.refused(self._clock.monotonic())
+        self._refused[cause] += 1
+        self._captures.append(RefusedFrame(at=self._clock.wall(), cause=cause, frame=frame))
+        _LOGGER.debug("%s: refused (%s): %s", self.description.id, cause, frame.hex(" "))
+
+    # --- the link state
+
+    def _unplugged(self, error: LinkError) -> None:
+        self._monitor.plugged(False)
+        self._schedule.start_over()
+        self._blocks.clear()
+        self._raw.clear()
+        self._look(str(error))
+
+    def _report(self) -> None:
+        """Deliver the present blocks and link state, and set the timer for the state's next edge."""
+        self._change_link(None)
+        self._deliver_cycle()
+        self._set_timer()
+
+    def _look(self, advice: str | None = None) -> None:
+        """Deliver the link state if it changed, and set the timer for its next edge."""
+        if self._change_link(advice):
+            self._deliver_cycle()
+        self._set_timer()
+
+    def _deliver_cycle(self) -> None:
+        self._deliver(
+            Cycle(
+                battery=self.description.id,
+                blocks=dict(self._blocks),
+                link=self._link,
+                accepted_at=self._monitor.accepted_at,
+                time=self._accepted_time,
+            )
+        )
+
+    def _change_link(self, advice: str | None) -> bool:
+        """Bring the link status up to date; return whether its state or its advice changed."""
+        state = self._monitor.state(self._clock.monotonic())
+        advice = None if state.is_online else advice or ADVICE[state]
+        before = self._link
+        if (state, advice) == (before.state, before.advice) or (
+            state is before.state is LinkState.UNPLUGGED and advice == ADVICE[state]
+        ):
+            return False
+        wall = self._clock.wall()
+        since = wall if state is not before.state else before.since
+        error = DATA_ERROR if state in DATA_ERROR_STATES else None
+        self._link = LinkStatus(state=state, since=since, error=error, advice=advice)
+        if state.is_online != before.state.is_online:
+            if state.is_online:
+                duration = "" if before.since is None or wall is None else f" after {wall - before.since:.0f} s"
+                _LOGGER.info("%s: the battery is heard%s", self.description.id, duration)
+            else:
+                _LOGGER.warning("%s: the battery is %s: %s", self.description.id, state.value, advice)
+        return True
+
+    def _set_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        now = self._clock.monotonic()
+        edge = self._monitor.next_look(now)
+        if edge is not None:
+            self._timer = asyncio.get_running_loop().call_later(max(edge - now, 0.0) + 0.001, self._look)
