@@ -10,7 +10,7 @@ SLOW_SECONDS = 5.0
 """Every slow block is asked for once in this time."""
 RARE_SECONDS = 3600.0
 HOPELESS = 3
-"""A question that brought no answer so often in a row is asked only now and then."""
+"""A question that brought no answer so often in a row is put after a minute, then after two, and so on to an hour."""
 HOPELESS_SECONDS = 60.0
 
 
@@ -81,14 +81,15 @@ class Schedule:
         return max(math.ceil(total * period / SLOW_SECONDS), 2 if is_filling else 1)
 
     def _is_due(self, question: Question, now: float) -> bool:
-        every = SLOW_SECONDS if question.cadence is Cadence.SLOW else RARE_SECONDS
-        if self._failures.get(question.name, 0) >= HOPELESS:
-            every = max(every, HOPELESS_SECONDS)
-        elif question.name not in self._answered:
-            return True
-        elif question.cadence is Cadence.SLOW:
-            return True
-        return now - self._asked[question.name] >= every
+        """Whether it is time for a slow or rare question; one without answer is put more and more seldom."""
+        failures = self._failures.get(question.name, 0)
+        if failures >= HOPELESS and question is not self._driver.structure:
+            wait = min(HOPELESS_SECONDS * 2.0 ** min(failures - HOPELESS, 10), RARE_SECONDS)
+        elif failures or question.name not in self._answered or question.cadence is Cadence.SLOW:
+            wait = 0.0
+        else:
+            wait = RARE_SECONDS
+        return now - self._last_asked(question) >= wait
 
     def _last_asked(self, question: Question) -> float:
         return self._asked.get(question.name, -math.inf)

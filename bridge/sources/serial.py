@@ -151,13 +151,13 @@ class SerialSource:
             self._look()
 
     async def _find(self) -> bool:
-        """Put the probe to each possible address until one answers."""
-        for host in dict.fromkeys((self._reader.host, *self._hosts)):
+        """Put the probe to the address that answered before, else to each that the device may have."""
+        hosts = self._hosts if self._monitor.accepted_at is None else (self._reader.host,)
+        for host in hosts:
             if host != self._reader.host:
-                self._reader = Reader(self._driver, host=host, known=self._known)
+                self._reader = Reader(self._driver, host=host, known=self._reader.known)
             if await self._read(self._driver.probe) is not None:
                 return True
-        self._reader = Reader(self._driver, host=self._hosts[0], known=self._known)
         return False
 
     async def _ask(self, question: Question, limit: float) -> None:
@@ -290,6 +290,7 @@ class SerialSource:
         self._schedule.start_over()
         self._blocks.clear()
         self._raw.clear()
+        self._reader = Reader(self._driver, host=self._reader.host, known=self._known)
         self._look(str(error))
 
     def _report(self) -> None:
