@@ -114,6 +114,7 @@ class AlarmBits:
     def encode(self, value: tuple[Alarm, ...], payload: bytearray) -> None:
         """Set the bit of each alarm: that of its `raw` number, else the first with its code and level."""
         bits: set[int] = set()
+        payload[7] = 0
         for alarm in value:
             if alarm.raw is not None and alarm.raw > FAULT_CODE:
                 payload[7] = alarm.raw - FAULT_CODE
