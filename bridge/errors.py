@@ -13,6 +13,7 @@
     ├── CommandRejected             the battery, or our own rules, refused a command
     ├── FirmwareError               an image or an update failed at a stage
     ├── ProvisioningError           joining a network or the set-up access point failed
+    ├── StorageError                the data directory cannot be written: full, read-only, gone
     └── ServiceError                an output cannot run now: port taken, feature missing on this machine
 
 Knows nothing of any other module.
@@ -129,6 +130,10 @@ class FirmwareError(BridgeError):
 
 class ProvisioningError(BridgeError):
     """Joining a network or running the set-up access point failed."""
+
+
+class StorageError(BridgeError):
+    """The data directory cannot be written; what was in the file before is still there."""
 
 
 class ServiceError(BridgeError):

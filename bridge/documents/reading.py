@@ -12,6 +12,8 @@ from bridge.battery.model import BatteryState, LinkStatus
 from bridge.battery.quantities import QUANTITIES, Shape
 
 _NUMBERS = tuple((each.key, each.digits) for each in QUANTITIES if each.shape is Shape.NUMBER)
+_NOTICES = frozenset({"soc_high"})
+"""Alarms that are no problem: a full battery is a good thing."""
 _FLAGS = tuple(each.key for each in QUANTITIES if each.shape is Shape.FLAG)
 
 
@@ -56,6 +58,7 @@ def reading_document(state: BatteryState, now: float) -> dict[str, Any]:
     document["alarms"] = [
         {"code": each.code, "level": each.level.value, "cell": each.cell} for each in state.alarms
     ]
+    document["problem"] = any(each.code not in _NOTICES for each in state.alarms) if state.alarms_known else None
     device = state.device
     document["device"] = {
         "manufacturer": device.manufacturer,

@@ -2,8 +2,8 @@
 
 Sources: Daly RS485/UART communication protocol V1.0 (2019) and V1.2 (2020) for 0x90–0x98; the 0x50–0x61 reads are
 not in the vendor's documents and come from open projects that were checked against each other (venus-os
-dbus-serialbattery, Daly2MQTT, a diysolarforum collection of the same payloads on CAN). 0x5B–0x5E, 0x62 and 0x63 are
-known by name at most, so nothing here reads them.
+dbus-serialbattery, Daly2MQTT, batmon-ha, a diysolarforum collection of the same payloads on CAN), as do 0x62 and 0x63.
+0x5B–0x5E are known by name at most, so nothing here reads them.
 
 Facts that the documents do not tell, all from captures of fielded devices: frame numbers count from 1 (the documents
 say 0); bytes that a reply does not use repeat the reply before it; the last group of three cells carries junk beyond
@@ -16,11 +16,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from itertools import chain
+from itertools import chain, takewhile
 from typing import Any
 
 from bridge.battery.model import Alarm, AlarmLevel, Temperature
-from bridge.errors import FrameError, UnexpectedReply
+from bridge.errors import ConfigError, FrameError, UnexpectedReply
 from bridge.interfaces import LinkOptions
 from bridge.protocols.driver import SLEEP_ECHO, Cadence, Driver, Heard, Question, Variant
 from bridge.protocols.wire import (
@@ -49,9 +49,9 @@ BOARDS = 16
 MAX_CELLS, MAX_SENSORS = 48, 21
 CELLS_A_FRAME, SENSORS_A_FRAME = 3, 7
 PADDED_CELL_FRAMES, PADDED_SENSOR_FRAMES = 16, 3
-SERIAL_FRAMES, SERIAL_TEXT = 5, 7
-NOT_FITTED = 0
-"""Raw temperature (−40 °C) of a sensor that is not there."""
+TEXT_IN_FRAME = 7
+NOT_FITTED = (0x00, 0xFF)
+"""Raw temperatures of a sensor that is not there: older devices tell −40 °C, newer ones fill with 0xFF."""
 
 _CHARGING = {0: "idle", 1: "charging", 2: "discharging"}
 
@@ -125,6 +125,28 @@ class AlarmBits:
         BitNumbers("", 0, 7).encode([bit + 1 for bit in bits], payload)
 
 
+@dataclass(frozen=True, slots=True)
+class Cycles:
+    """The charge cycles of 0x94, in bytes 5 and 6 as V1.0 says; None where they may stand elsewhere.
+
+    Newer devices (R24TS, active balancers) seem to count in bytes 6 and 7; in byte 7 older ones repeat a byte of the
+    reply before. So 0 with anything behind it says nothing.
+    """
+
+    name: str = "cycles"
+
+    def decode(self, payload: bytes) -> int | None:
+        """Return the cycles."""
+        cycles = U16.read(payload, 5)
+        return None if cycles == 0 and payload[7] else cycles
+
+    def encode(self, value: int | None, payload: bytearray) -> None:
+        """Write the cycles, and byte 7 where it decides whether 0 is meant."""
+        U16.write(value or 0, payload, 5)
+        if not value:
+            payload[7] = 1 if value is None else 0
+
+
 # --- questions and what the 8 data bytes of their answers say -------------------------------------------------------
 
 
@@ -136,6 +158,8 @@ STRUCTURE = _question("structure", Cadence.RARE, 0x94, "status information 1")
 CELL_VOLTAGES = _question("cell_voltages", Cadence.FAST, 0x95, "cell voltages 1–48")
 TEMPERATURES = _question("temperatures", Cadence.SLOW, 0x96, "cell temperatures 1–16")
 SERIAL = _question("serial", Cadence.RARE, 0x57, "battery code")
+SOFTWARE = _question("software", Cadence.ON_REQUEST, 0x62, "software version")
+HARDWARE = _question("hardware", Cadence.ON_REQUEST, 0x63, "hardware version")
 PACK = _question("pack", Cadence.FAST, 0x90, "voltage, current and state of charge")
 
 QUESTIONS = (
@@ -155,6 +179,8 @@ QUESTIONS = (
     _question("balancing_limits", Cadence.ON_REQUEST, 0x5F, "balance thresholds"),
     _question("short_circuit_limit", Cadence.ON_REQUEST, 0x60, "short-circuit current and shunt"),
     _question("clock", Cadence.ON_REQUEST, 0x61, "clock and state of charge"),
+    SOFTWARE,
+    HARDWARE,
     CELL_VOLTAGES,
     _question("cell_extremes", Cadence.SLOW, 0x91, "highest and lowest cell voltage"),
     _question("status", Cadence.FAST, 0x93, "MOSFET state and remaining capacity"),
@@ -177,9 +203,9 @@ _LAYOUTS: Mapping[int, Layout] = {
             Number("cell_min_number", 5, U8),
         ),
         0x92: (
-            Number("temperature_max", 0, U8, bias=-40),
+            Number("temperature_max", 0, U8, bias=-40, unavailable=NOT_FITTED),
             Number("temperature_max_sensor", 1, U8),
-            Number("temperature_min", 2, U8, bias=-40),
+            Number("temperature_min", 2, U8, bias=-40, unavailable=NOT_FITTED),
             Number("temperature_min_sensor", 3, U8),
         ),
         0x93: (
@@ -195,7 +221,7 @@ _LAYOUTS: Mapping[int, Layout] = {
             Flag("charger_connected", 2),
             Flag("load_connected", 3),
             Number("digital_io", 4, U8),
-            Number("cycles", 5),
+            Cycles(),
         ),
         0x95: (
             Number("frame_number", 0, U8),
@@ -221,10 +247,10 @@ _LAYOUTS: Mapping[int, Layout] = {
             Number("operation_mode", 0, U8),
             Number("battery_type", 1, U8),
             Numbers("production_date", Number("", 2, U8), 3),
-            Number("sleep_after", 5, unavailable=0xFFFF),
+            Number("sleep_after", 5, unavailable=(0xFFFF,)),
         ),
         0x54: (Text("device_firmware", 0, PAYLOAD),),
-        0x57: (Number("frame_number", 0, U8), Text("device_serial", 1, SERIAL_TEXT)),
+        0x57: (Number("frame_number", 0, U8), Text("device_serial", 1, TEXT_IN_FRAME)),
         0x59: (
             Numbers("cell_overvoltage_limits", Number("", 0, divisor=1000), 2),
             Numbers("cell_undervoltage_limits", Number("", 4, divisor=1000), 2),
@@ -236,15 +262,25 @@ _LAYOUTS: Mapping[int, Layout] = {
         0x5F: (Number("balance_start", 0, divisor=1000), Number("balance_difference", 2, divisor=1000)),
         0x60: (Number("short_circuit_current", 0), Number("shunt", 2)),
         0x61: (Numbers("clock", Number("", 0, U8), 6), Number("soc", 6, divisor=10)),
+        0x62: (Number("frame_number", 0, U8), Text("software_version", 1, TEXT_IN_FRAME)),
+        0x63: (Number("frame_number", 0, U8), Text("device_hardware", 1, TEXT_IN_FRAME)),
     }.items()
 }  # fmt: skip
 
-_NUMBERED = {
-    CELL_VOLTAGES.command: CELLS_A_FRAME, TEMPERATURES.command: SENSORS_A_FRAME, SERIAL.command: SERIAL_TEXT,
+_TEXTS = {
+    SERIAL.command: ("device_serial", 5), SOFTWARE.command: ("software_version", 2),
+    HARDWARE.command: ("device_hardware", 2),
 }  # fmt: skip
-"""Commands whose answer is several numbered frames → values a frame."""
+"""Commands whose answer is one text → its name and the frames that it takes."""
+_NUMBERED = {
+    CELL_VOLTAGES.command: CELLS_A_FRAME, TEMPERATURES.command: SENSORS_A_FRAME, **dict.fromkeys(_TEXTS, TEXT_IN_FRAME),
+}  # fmt: skip
+"""Commands whose answer is several numbered frames → values or characters a frame."""
 _QUESTION_OF = {each.command: each for each in QUESTIONS}
-_DEFAULTS: Mapping[str, Any] = {"gathered_voltage": 0.0, "digital_io": 0, "operation_mode": 0, "battery_type": 0}
+_DEFAULTS: Mapping[str, Any] = {
+    "gathered_voltage": 0.0, "digital_io": 0, "operation_mode": 0, "battery_type": 0,
+    "software_version": None, "device_hardware": None,
+}  # fmt: skip
 """What a device says where a battery has no such value."""
 
 
@@ -291,6 +327,8 @@ class Daly(Driver):
     def hosts(self, address: int | None) -> tuple[int, ...]:
         """Return 0x40 + board − 1; for the first board 0x80 too, which some UART units want."""
         board = address or 1
+        if board > BOARDS:
+            raise ConfigError(f"There is no Daly board {board}.", advice=f"Daly boards are numbered 1 to {BOARDS}.")
         return (HOST_PC, HOST_BLUETOOTH) if board == 1 else (HOST_PC + board - 1,)
 
     def request(self, question: Question, host: int) -> bytes:
@@ -299,8 +337,8 @@ class Daly(Driver):
 
     def parts(self, question: Question, known: Mapping[str, Any]) -> int | None:
         """Return the number of frames; cells and sensors must be known from 0x94 for 0x95 and 0x96."""
-        if question is SERIAL:
-            return SERIAL_FRAMES
+        if question.command in _TEXTS:
+            return _TEXTS[question.command][1]
         if question is CELL_VOLTAGES or question is TEMPERATURES:
             count = known.get("cell_count" if question is CELL_VOLTAGES else "temperature_count")
             return -(-count // _NUMBERED[question.command]) if count else None
@@ -340,10 +378,9 @@ class Daly(Driver):
             values = layout.decode(parts[0][4:-1])
             return {**values, **self._implied(question, values)}
         origin = _origin(parts)
+        if question.command in _TEXTS:
+            return self._joined(*_TEXTS[question.command], {number - origin: frame for number, frame in parts.items()})
         rows = {number - origin: layout.decode(frame[4:-1]) for number, frame in parts.items()}
-        if question is SERIAL:
-            texts = (rows[index]["device_serial"] for index in range(SERIAL_FRAMES) if index in rows)
-            return {"device_serial": "".join(text or "" for text in texts) or None}
         key = question.name
         count = known.get("cell_count" if question is CELL_VOLTAGES else "temperature_count")
         empty = (None,) * _NUMBERED[question.command]
@@ -354,9 +391,9 @@ class Daly(Driver):
         return {key: tuple(Temperature(name=f"sensor_{n}", value=value) for n, value in enumerate(row, 1))}
 
     def understand(self, frame: bytes, address: int) -> Heard | None:
-        """Return the question; a host below 0x40 or from 0x80 on speaks to the first board."""
+        """Return the question; a host from 0x20 to 0x3F or from 0x50 on speaks to the first board."""
         host, command = frame[1], frame[2]
-        if command not in _QUESTION_OF or not host or host == address or self._reply_address(host) != address:
+        if command not in _QUESTION_OF or host < HOST_GPRS or self._reply_address(host) != address:
             return None
         return Heard(question=_QUESTION_OF[command], host=host, frame=frame)
 
@@ -388,6 +425,13 @@ class Daly(Driver):
         return host - HOST_PC + 1 if HOST_PC <= host < HOST_PC + BOARDS else 1
 
     @staticmethod
+    def _joined(name: str, count: int, frames: Mapping[int, bytes]) -> dict[str, Any]:
+        """Return the text that begins in frame 0, as far as its frames are there."""
+        there = takewhile(frames.__contains__, range(count))
+        text = b"".join(frames[index][5:-1] for index in there)
+        return {name: Text(name, 0, len(text)).decode(text)}
+
+    @staticmethod
     def _implied(question: Question, values: Mapping[str, Any]) -> dict[str, Any]:
         match question.name:
             case "balancing_cells":
@@ -406,12 +450,11 @@ class Daly(Driver):
         if command not in _NUMBERED:
             return [values]
         size, origin = _NUMBERED[command], options["frame_origin"]
-        if question is SERIAL:
-            text = (values["device_serial"] or "").ljust(SERIAL_FRAMES * size, "\x00")
-            return [
-                {"frame_number": index + origin, "device_serial": text[index * size : (index + 1) * size]}
-                for index in range(SERIAL_FRAMES)
-            ]
+        if command in _TEXTS:
+            name, count = _TEXTS[command]
+            text = values[name] or ""
+            pieces = (text[index * size : (index + 1) * size] for index in range(count))
+            return [{"frame_number": number, name: piece} for number, piece in enumerate(pieces, origin)]
         row = [each.value if isinstance(each, Temperature) else each for each in values[key]]
         padded = PADDED_CELL_FRAMES if question is CELL_VOLTAGES else PADDED_SENSOR_FRAMES
         frames = padded if options["padded"] else -(-len(row) // size)

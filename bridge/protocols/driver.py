@@ -10,7 +10,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import Enum
 from typing import Any
 
@@ -307,42 +307,72 @@ class DecodedFrame:
 def decode_capture(driver: Driver, data: bytes, known: Mapping[str, Any] | None = None) -> list[DecodedFrame]:
     """Return what each frame in a captured stream says, in order; what earlier frames told helps with later ones.
 
-    A part of a longer answer says what has been gathered of that answer so far.
+    A part of a longer answer says what has been gathered of that answer so far. Where the protocol leaves the sign of
+    the current open, the word for charging in the same capture decides it.
     """
-    known = dict(known or {})
-    gathered: dict[str, dict[int, bytes]] = {}
-    decoded = []
+    decoder = _CaptureDecoder(driver, known or {})
     finder = FrameFinder(driver.replies)
-    frames = finder.feed(data) + finder.flush()
-    broken = finder.take_broken()
-    for frame in frames:
+    decoded: list[DecodedFrame] = []
+    for byte in data:
+        frames = finder.feed(bytes((byte,)))
+        decoded += map(decoder.say_broken, finder.take_broken())
+        decoded += map(decoder.say, frames)
+    frames = finder.flush()
+    decoded += map(decoder.say_broken, finder.take_broken())
+    decoded += map(decoder.say, frames)
+    if not decoded and data:
+        decoded.append(decoder.say_broken(data))
+    return _with_sign(decoded) if driver.sign_is_open else decoded
+
+
+class _CaptureDecoder:
+    """Decodes one frame after another, remembering what the earlier ones told."""
+
+    def __init__(self, driver: Driver, known: Mapping[str, Any]) -> None:
+        self._driver = driver
+        self._known = dict(known)
+        self._gathered: dict[str, dict[int, bytes]] = {}
+
+    def say(self, frame: bytes) -> DecodedFrame:
+        driver = self._driver
         try:
             question, is_reply = driver.identify(frame)
             if not is_reply:
-                gathered.pop(question.name, None)
-                decoded.append(DecodedFrame(message=question.name, direction="request", values={}))
-                continue
+                self._gathered.pop(question.name, None)
+                return DecodedFrame(message=question.name, direction="request", values={})
             part = driver.place(question, 0, frame)
-            parts = gathered.setdefault(question.name, {})
+            parts = self._gathered.setdefault(question.name, {})
             if part in parts:
                 parts.clear()
             parts[part] = frame
-            values = driver.decode(question, parts, known)
-            known.update(values)
-            decoded.append(DecodedFrame(message=question.name, direction="reply", values=values))
+            values = driver.decode(question, parts, self._known)
         except ProtocolError as error:
-            decoded.append(DecodedFrame(message=None, direction=None, values={}, error=str(error)))
-    if not frames and not broken and data:
-        broken = [data]
-    decoded += [
-        DecodedFrame(message=None, direction=None, values={}, error=_why_broken(driver, frame)) for frame in broken
+            return DecodedFrame(message=None, direction=None, values={}, error=str(error))
+        self._known.update(values)
+        return DecodedFrame(message=question.name, direction="reply", values=values)
+
+    def say_broken(self, frame: bytes) -> DecodedFrame:
+        framer = self._driver.replies
+        if not frame.startswith(framer.start):
+            reason = f"No {self._driver.title} frame begins in {frame[:8].hex(' ')}."
+        elif len(frame) < framer.header or len(frame) < framer.length(frame[: framer.header]):
+            reason = f"The frame is cut off after {len(frame)} bytes."
+        else:
+            reason = "The checksum is wrong."
+        return DecodedFrame(message=None, direction=None, values={}, error=reason)
+
+
+def _with_sign(decoded: list[DecodedFrame]) -> list[DecodedFrame]:
+    """Turn the sign of the current around where the capture says that the battery does the opposite."""
+    words = [each.values["charging_state"] for each in decoded if each.values.get("charging_state") in _SIGNS]
+    if not words:
+        return decoded
+    return [
+        replace(each, values={**each.values, "current": abs(each.values["current"]) * _SIGNS[words[0]]})
+        if each.values.get("current")
+        else each
+        for each in decoded
     ]
-    return decoded
 
 
-def _why_broken(driver: Driver, frame: bytes) -> str:
-    if not frame.startswith(driver.replies.start):
-        return f"No {driver.title} frame begins in {frame[:8].hex(' ')}."
-    if len(frame) < driver.replies.header:
-        return f"The frame ends after {len(frame)} bytes."
-    return "The frame is cut off." if len(frame) < driver.replies.length(frame) else "The checksum is wrong."
+_SIGNS = {"charging": 1, "discharging": -1}

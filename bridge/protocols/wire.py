@@ -72,8 +72,8 @@ class Number:
     wire: Integer = U16
     divisor: int = 1
     bias: int = 0
-    unavailable: int | None = None
-    """The raw value that means "unknown"."""
+    unavailable: tuple[int, ...] = ()
+    """Raw values that mean "unknown"; the first is the one that is written."""
 
     def decode(self, payload: bytes) -> float | int | None:
         """Return the value in the unit that divisor and bias lead to."""
@@ -85,16 +85,16 @@ class Number:
 
     def from_raw(self, raw: int) -> float | int | None:
         """Return what `raw` means."""
-        if raw == self.unavailable:
+        if raw in self.unavailable:
             return None
         return raw + self.bias if self.divisor == 1 else (raw + self.bias) / self.divisor
 
     def to_raw(self, value: float | int | None) -> int:
         """Return the raw integer nearest to `value`."""
         if value is None:
-            if self.unavailable is None:
+            if not self.unavailable:
                 raise ValueError(f"{self.name} has no wire value for unknown")
-            return self.unavailable
+            return self.unavailable[0]
         bits = 8 * self.wire.size
         low, high = (-(1 << bits - 1), (1 << bits - 1) - 1) if self.wire.signed else (0, (1 << bits) - 1)
         return min(max(round(value * self.divisor) - self.bias, low), high)

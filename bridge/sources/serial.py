@@ -261,11 +261,12 @@ class SerialSource:
                 self._learned(self._sign.decided)
         if self._driver.sign_is_open and "current" in values:
             block = replace(block, values={**values, "current": self._sign.resolve(values["current"])})
-        self._blocks[block.name] = block
         if question is self._driver.probe:
+            block = replace(block, values={"device_manufacturer": self._driver.manufacturer, **block.values})
             self._monitor.accepted_fast_block(block.at)
             self._accepted_time = self._clock.wall()
             self._has_fast = True
+        self._blocks[block.name] = block
 
     def _doubt(self, block: Block, doubt: Doubt) -> None:
         frames = b"".join(self._reader.last_frames)

@@ -1,0 +1,7 @@
+"""MQTT: live states, what the broker keeps of them, and Home Assistant discovery. `MqttOutput` is the service."""
+
+from __future__ import annotations
+
+from bridge.outputs.mqtt.output import MqttOutput
+
+__all__ = ["MqttOutput"]
