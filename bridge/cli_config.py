@@ -1,6 +1,7 @@
 """`smartbms config`: check the configuration, and show what is in force and where each value came from.
 
-The output of `show` is TOML that can be used as a bridge.toml; secrets stand in it as `***`, in a comment.
+The output of `show` is TOML that can be used as a bridge.toml; secrets stand in it as `***`, in a comment. A
+`ConfigError` passes through: it ends the command line with exit code 2.
 """
 
 from __future__ import annotations
@@ -16,22 +17,11 @@ import click
 from bridge.config.files import Loaded, load
 from bridge.config.layers import Configuration, KeyPath, differences, values
 from bridge.config.sections import Secret
-from bridge.errors import ConfigError
 from bridge.protocols.registry import drivers
 from bridge.storage import choose_directory
 
 _COMMENT_COLUMN = 40
 _Command = TypeVar("_Command", bound=Callable[..., Any])
-
-
-class WrongConfiguration(click.ClickException):
-    """Ends the command with exit code 2 and what is wrong, one line a problem."""
-
-    exit_code = 2
-
-    def show(self, file: Any = None) -> None:
-        """Print the problems alone."""
-        click.echo(self.message, file=file, err=file is None)
 
 
 def _places(command: _Command) -> _Command:
@@ -74,11 +64,7 @@ def show(config: Path | None, data: Path | None, changed: bool, as_json: bool) -
 
 
 def _load(config: Path | None, data: Path | None) -> Loaded:
-    try:
-        directory = choose_directory(data, os.environ)
-        return load(config, directory, environ=os.environ, protocols=drivers())
-    except ConfigError as error:
-        raise WrongConfiguration(str(error)) from error
+    return load(config, choose_directory(data, os.environ), environ=os.environ, protocols=drivers())
 
 
 def _summary(configuration: Configuration) -> str:

@@ -133,7 +133,10 @@ def read_kept(path: Path, parse: Callable[[bytes], _T]) -> Kept[_T]:
     """Read `path`, or its last good copy where it is damaged or gone; `parse` raises ConfigError for damage."""
     copy = path.with_name(path.name + COPY_SUFFIX)
     try:
-        return Kept(value=parse(_read(path)))
+        data = _read(path)
+        if not data and copy.exists():  # we never write an empty file; a power cut does
+            raise ConfigError(f"{path} is empty.", where=str(path))
+        return Kept(value=parse(data))
     except FileNotFoundError:
         damage = ConfigError(f"{path} is missing.", where=str(path)) if copy.exists() else None
     except ConfigError as error:
@@ -147,14 +150,11 @@ def read_kept(path: Path, parse: Callable[[bytes], _T]) -> Kept[_T]:
 def _read(path: Path) -> bytes:
     """Return the content of `path`; FileNotFoundError passes, everything else is a ConfigError."""
     try:
-        data = path.read_bytes()
+        return path.read_bytes()
     except FileNotFoundError:
         raise
     except OSError as error:
         raise ConfigError(f"{path} cannot be read: {error.strerror}.", where=str(path)) from error
-    if not data:  # we never write an empty file; a power cut does
-        raise ConfigError(f"{path} is empty.", where=str(path))
-    return data
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

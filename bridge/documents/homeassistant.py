@@ -355,7 +355,8 @@ def _bridge_components(topics: Topics) -> dict[str, Component]:
         },
         "problems": {
             "platform": "sensor", "name": "Problems", "state_class": "measurement",
-            "value_template": "{{ value_json.advice | default([]) | count }}", "suggested_display_precision": 0,
+            "value_template": "{{ none if (value_json.advice | default(none)) is none else value_json.advice | count }}",
+            "suggested_display_precision": 0,
             **_attributes(topics.bridge_health, "{{ {'advice': value_json.advice | default([])} | tojson }}"),
         },
         "version": {
@@ -368,17 +369,17 @@ def _bridge_components(topics: Topics) -> dict[str, Component]:
         },
         "restart_reason": {
             "platform": "sensor", "name": "Restart reason",
-            "value_template": f"{{{{ (value_json.restart_reason or 'unknown') {_SHORTENED} }}}}",
+            "value_template": "{{ value_json.restart_reason | default(none) }}",
         },
-        "loop_delay": _measure("Loop delay", "loop_delay_p99", "ms", 1, "duration", factor="* 1000"),
+        "loop_delay": _measure("Loop delay", "loop_delay_p99", "ms", 1, "duration", factor=" * 1000"),
         "process_cpu": _measure("Processor use of the bridge", "process_cpu", "%", 1),
         "total_cpu": _measure("Processor use", "total_cpu", "%", 1),
-        "memory": _measure("Memory of the bridge", "memory", "MiB", 1, "data_size", factor="/ 1048576"),
-        "disk_free": _measure("Disk free", "disk_free", "GiB", 1, "data_size", factor="/ 1073741824"),
+        "memory": _measure("Memory of the bridge", "memory", "MiB", 1, "data_size", factor=" / 1048576"),
+        "disk_free": _measure("Disk free", "disk_free", "GiB", 1, "data_size", factor=" / 1073741824"),
         "temperature": _measure("Processor temperature", "temperature", "°C", 1, "temperature"),
         "under_voltage": {
             "platform": "binary_sensor", "name": "Under-voltage", "device_class": "problem",
-            "value_template": "{{ value_json.box.under_voltage | default(none) }}",
+            "value_template": "{{ (value_json.box or {}).under_voltage | default(none) }}",
             "payload_on": "True", "payload_off": "False",
         },
     }
@@ -393,11 +394,12 @@ def _bridge_components(topics: Topics) -> dict[str, Component]:
 def _measure(
     name: str, key: str, unit: str, digits: int, device_class: str | None = None, *, factor: str = ""
 ) -> Component:
-    value = f"value_json.box.{key}"
+    taken = f"{{% set value = (value_json.box or {{}}).{key} %}}"
+    shown = f"{{{{ (value{factor}) | round({digits}) if value is number else none }}}}"
     return _without_none({
         "platform": "sensor",
         "name": name,
-        "value_template": f"{{{{ ({value} {factor}) | round({digits + 2}) if {value} is number else none }}}}",
+        "value_template": taken + shown,
         "device_class": device_class,
         "state_class": "measurement",
         "unit_of_measurement": unit,

@@ -125,28 +125,6 @@ class AlarmBits:
         BitNumbers("", 0, 7).encode([bit + 1 for bit in bits], payload)
 
 
-@dataclass(frozen=True, slots=True)
-class Cycles:
-    """The charge cycles of 0x94, in bytes 5 and 6 as V1.0 says; None where they may stand elsewhere.
-
-    Newer devices (R24TS, active balancers) seem to count in bytes 6 and 7; in byte 7 older ones repeat a byte of the
-    reply before. So 0 with anything behind it says nothing.
-    """
-
-    name: str = "cycles"
-
-    def decode(self, payload: bytes) -> int | None:
-        """Return the cycles."""
-        cycles = U16.read(payload, 5)
-        return None if cycles == 0 and payload[7] else cycles
-
-    def encode(self, value: int | None, payload: bytearray) -> None:
-        """Write the cycles, and byte 7 where it decides whether 0 is meant."""
-        U16.write(value or 0, payload, 5)
-        if not value:
-            payload[7] = 1 if value is None else 0
-
-
 # --- questions and what the 8 data bytes of their answers say -------------------------------------------------------
 
 
@@ -221,7 +199,7 @@ _LAYOUTS: Mapping[int, Layout] = {
             Flag("charger_connected", 2),
             Flag("load_connected", 3),
             Number("digital_io", 4, U8),
-            Cycles(),
+            Number("cycles", 5),  # byte 7: the MOSFETs' temperature on newer devices, stale on older ones
         ),
         0x95: (
             Number("frame_number", 0, U8),
@@ -376,7 +354,7 @@ class Daly(Driver):
         layout = _LAYOUTS[question.command]
         if question.command not in _NUMBERED:
             values = layout.decode(parts[0][4:-1])
-            return {**values, **self._implied(question, values)}
+            return {**values, **self._implied(question, values, parts[0], known)}
         origin = _origin(parts)
         if question.command in _TEXTS:
             return self._joined(*_TEXTS[question.command], {number - origin: frame for number, frame in parts.items()})
@@ -432,10 +410,15 @@ class Daly(Driver):
         return {name: Text(name, 0, len(text)).decode(text)}
 
     @staticmethod
-    def _implied(question: Question, values: Mapping[str, Any]) -> dict[str, Any]:
+    def _implied(
+        question: Question, values: Mapping[str, Any], frame: bytes, known: Mapping[str, Any]
+    ) -> dict[str, Any]:
         match question.name:
             case "balancing_cells":
-                return {"balancing": bool(values["balancing_cells"])}
+                cells, count = values["balancing_cells"], known.get("cell_count")
+                if cells and count and cells[-1] > count >= frame[5]:  # R24TK, R24TM: byte 1 is the one cell's number
+                    cells = (frame[5],)
+                return {"balancing": bool(cells), "balancing_cells": cells}
             case "alarms":
                 return {"alarms_known": True}
             case "rated":

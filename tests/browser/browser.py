@@ -30,8 +30,8 @@ class Page:
         return self._call("evaluate", expression=expression)
 
     def text(self, selector: str = "body") -> str:
-        """Return what a reader sees of the first element that `selector` finds."""
-        return str(self.evaluate(f"document.querySelector({json.dumps(selector)})?.innerText ?? ''")).replace("\u00a0", " ")
+        """Return what a reader sees of the first element that `selector` finds, without empty lines."""
+        return str(self.evaluate(_seen(selector)))
 
     def until(self, expression: str, *, within: float = 10.0) -> Any:
         """Wait until `expression` is truthy in the page and return it."""
@@ -46,14 +46,17 @@ class Page:
 
     def until_text(self, wanted: str, selector: str = "body", *, within: float = 10.0) -> None:
         """Wait until `wanted` is to be read in the element that `selector` finds."""
-        seen = f"(document.querySelector({json.dumps(selector)})?.innerText ?? '').replaceAll('\\u00a0', ' ')"
-        self.until(f"{seen}.includes({json.dumps(wanted)})", within=within)
+        self.until(f"{_seen(selector)}.includes({json.dumps(wanted)})", within=within)
 
     def click(self, selector: str) -> None:
         self._call("click", selector=selector)
 
     def press(self, key: str) -> None:
         self._call("press", key=key)
+
+    def emulate(self, *, width: int, height: int, dark: bool) -> None:
+        """Make the window another size, and the device light or dark."""
+        self._call("emulate", width=width, height=height, dark=dark)
 
     def screenshot(self, path: Path) -> None:
         self._call("screenshot", path=str(path))
@@ -75,6 +78,12 @@ class Page:
 
     def _call(self, method: str, **parameters: Any) -> Any:
         return self._browser.call(method, page=self._number, **parameters)
+
+
+def _seen(selector: str) -> str:
+    """Return the expression for the text of an element, with plain spaces and without empty lines."""
+    text = f"(document.querySelector({json.dumps(selector)})?.innerText ?? '')"
+    return text + r".replaceAll('\u00a0', ' ').replace(/\n\n+/g, '\n').trim()"
 
 
 class Browser:

@@ -45,6 +45,12 @@ const methods = {
   evaluate: ({ page, expression }) => pages.get(page).page.evaluate(expression),
   click: ({ page, selector }) => pages.get(page).page.click(selector).then(() => null),
   press: ({ page, key }) => pages.get(page).page.keyboard.press(key).then(() => null),
+  async emulate({ page, width, height, dark }) {
+    const tab = pages.get(page).page;
+    await tab.emulateMedia({ colorScheme: dark ? "dark" : "light" });
+    await tab.setViewportSize({ width, height });
+    return null;
+  },
   screenshot: ({ page, path }) => pages.get(page).page.screenshot({ path, fullPage: true }).then(() => null),
   seen: ({ page }) => pages.get(page).seen,
   async axe({ page }) {

@@ -74,6 +74,17 @@ def test_damaged_settings_without_a_copy_are_refused_with_the_line(tmp_path: Pat
         loaded(None, tmp_path)
 
 
+def test_empty_settings_without_a_copy_set_nothing(tmp_path: Path) -> None:
+    (tmp_path / "settings.toml").touch()
+    assert loaded(None, tmp_path).configuration.settings == Settings()
+
+
+def test_files_that_cannot_be_read_are_told(tmp_path: Path) -> None:
+    (tmp_path / "settings.toml").mkdir()
+    with pytest.raises(ConfigError, match=r"settings\.toml cannot be read: Is a directory"):
+        loaded(None, tmp_path)
+
+
 def test_reading_changes_nothing(tmp_path: Path) -> None:
     with DataDirectory(tmp_path) as directory:
         keep_secrets(directory, "mqtt", {"password": Secret("x")})

@@ -36,34 +36,35 @@ def decode(command: int, data: bytes, cells: int = 16, sensors: int = 2) -> dict
     """Return what a reply says, by our keys."""
     rows = frames(data, command)
     first = rows[0]
+    values: dict[str, Any] = {}
     match command:
         case 0x90:
             voltage, _, current, soc = struct.unpack(">HHHH", first)
-            return {"voltage": voltage / 10, "current": (current - 30000) / 10, "soc": soc / 10}
+            values = {"voltage": voltage / 10, "current": (current - 30000) / 10, "soc": soc / 10}
         case 0x91:
             high, high_number, low, low_number = struct.unpack(">HBHB2x", first)
-            return {"cell_voltage_max": high / 1000, "cell_max_number": high_number,
-                    "cell_voltage_min": low / 1000, "cell_min_number": low_number}  # fmt: skip
+            values = {"cell_voltage_max": high / 1000, "cell_max_number": high_number}
+            values |= {"cell_voltage_min": low / 1000, "cell_min_number": low_number}
         case 0x92:
-            return {"temperature_max": first[0] - 40, "temperature_max_sensor": first[1],
-                    "temperature_min": first[2] - 40, "temperature_min_sensor": first[3]}  # fmt: skip
+            values = {"temperature_max": first[0] - 40, "temperature_max_sensor": first[1]}
+            values |= {"temperature_min": first[2] - 40, "temperature_min_sensor": first[3]}
         case 0x93:
             state, charge, discharge, life, capacity = struct.unpack(">BBBBI", first)
-            return {"charging_state": ("idle", "charging", "discharging")[state], "charge_enabled": charge == 1,
-                    "discharge_enabled": discharge == 1, "heartbeat": life, "remaining_capacity": capacity / 1000}  # fmt: skip
+            values = {"charging_state": ("idle", "charging", "discharging")[state], "heartbeat": life}
+            values |= {"charge_enabled": charge == 1, "discharge_enabled": discharge == 1}
+            values |= {"remaining_capacity": capacity / 1000}
         case 0x94:
-            return {"cell_count": first[0], "temperature_count": first[1], "charger_connected": first[2] == 1,
-                    "load_connected": first[3] == 1, "cycles": first[5] * 256 + first[6]}  # fmt: skip
+            values = {"cell_count": first[0], "temperature_count": first[1], "cycles": first[5] * 256 + first[6]}
+            values |= {"charger_connected": first[2] == 1, "load_connected": first[3] == 1}
         case 0x95:
             assert [row[0] for row in rows] == list(range(1, len(rows) + 1))
-            return {"cell_voltages": [mv / 1000 for row in rows for mv in struct.unpack(">3H", row[1:7])][:cells]}
+            values = {"cell_voltages": [mv / 1000 for row in rows for mv in struct.unpack(">3H", row[1:7])][:cells]}
         case 0x96:
-            return {"temperatures": [raw - 40 for row in rows for raw in row[1:]][:sensors]}
+            values = {"temperatures": [raw - 40 for row in rows for raw in row[1:]][:sensors]}
         case 0x97:
-            return {"balancing_cells": [8 * byte + bit + 1 for byte in range(6) for bit in range(8)
-                                        if first[byte] >> bit & 1]}  # fmt: skip
+            values = {"balancing_cells": [bit + 1 for bit in range(48) if first[bit // 8] >> bit % 8 & 1]}
         case 0x50:
-            return {"rated_capacity": int.from_bytes(first[:4], "big") / 1000,
-                    "nominal_cell_voltage": int.from_bytes(first[4:], "big") / 1000}  # fmt: skip
-        case _:
-            raise AssertionError(f"0x{command:02X} is not in this sheet")
+            values = {"rated_capacity": int.from_bytes(first[:4], "big") / 1000}
+            values |= {"nominal_cell_voltage": int.from_bytes(first[4:], "big") / 1000}
+    assert values, f"0x{command:02X} is not in this sheet"
+    return values

@@ -21,6 +21,7 @@ class MemoryReader:
         self.port = MemoryPort(self.battery, url="emulated://daly?pty=0")
         self.arrivals: list[tuple[float, bytes]] = []
         self.lost: list[Exception | None] = []
+        self._arrived = asyncio.Event()
         self.port.open()
         self.connect()
 
@@ -40,5 +41,15 @@ class MemoryReader:
         await asyncio.sleep(seconds)
         return b"".join(data for _, data in self.arrivals)
 
+    async def ask_back_to_back(self, request: bytes, wanted: int) -> bytes:
+        """Return a reply of `wanted` bytes at the very moment at which it is whole."""
+        self.arrivals.clear()
+        self.write(request)
+        while sum(len(data) for _, data in self.arrivals) < wanted:
+            self._arrived.clear()
+            await self._arrived.wait()
+        return b"".join(data for _, data in self.arrivals)
+
     def _received(self, data: bytes) -> None:
         self.arrivals.append((self.loop.time(), data))
+        self._arrived.set()

@@ -136,8 +136,10 @@ async def test_scenario_happens_at_its_moments(tmp_path: Path) -> None:
 
     await asyncio.sleep(12 - reader.loop.time())
     assert await read(reader) == {
-        "voltage": pytest.approx(52.2, abs=0.5), "current": pytest.approx(-40, abs=0.2), "soc": pytest.approx(30, abs=0.1),
-    }  # fmt: skip
+        "voltage": pytest.approx(52.2, abs=0.5),
+        "current": pytest.approx(-40, abs=0.2),
+        "soc": pytest.approx(30, abs=0.1),
+    }
 
     await asyncio.sleep(41 - reader.loop.time())
     assert await reader.ask(sheet.request(0x96)) == b""
@@ -222,10 +224,7 @@ def test_unknown_order_names_the_known_ones() -> None:
 async def test_same_seed_serves_the_same_bytes() -> None:
     async def story(seed: str) -> list[bytes]:
         reader = MemoryReader([("seed", seed), ("fault", "corrupt=0.05")])
-        replies = []
-        for command in (0x94, 0x95, 0x90) * 5:
-            replies.append(await reader.ask(sheet.request(command)))
-        return replies
+        return [await reader.ask(sheet.request(command)) for command in (0x94, 0x95, 0x90) * 5]
 
     # each story begins at another moment of the loop's time: only what passed since its own start counts
     first, again, other = await story("4"), await story("4"), await story("5")

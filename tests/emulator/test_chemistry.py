@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
 
 from bridge.emulator.chemistry import CHEMISTRIES
@@ -29,7 +31,7 @@ def test_curve_goes_through_the_published_points(
 def test_voltage_rises_with_charge_without_a_jump(name: str) -> None:
     voltages = CHEMISTRIES[name].open_circuit_voltages(step / 2000 for step in range(-100, 2101))
 
-    steps = [after - before for before, after in zip(voltages, voltages[1:], strict=False)]
+    steps = [after - before for before, after in pairwise(voltages)]
     assert min(steps) > 0
     assert max(steps) < 0.05
 

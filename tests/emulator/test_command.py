@@ -98,7 +98,7 @@ def test_first_line_is_a_device_that_answers(start: Start) -> None:
 def test_signal_ends_it_cleanly_and_removes_the_link(start: Start, tmp_path: Path, number: signal.Signals) -> None:
     link = tmp_path / "bms"
     running = start("daly", "--link", str(link))
-    assert os.readlink(link) == running.path
+    assert str(link.readlink()) == running.path
 
     assert running.end(number) == 0
 
@@ -128,7 +128,7 @@ def test_unplugging_by_order_prints_the_new_path_when_it_returns(start: Start, t
     running.order("fault unplug=0.1")
     running.path = running.line()
 
-    assert os.readlink(link) == running.path
+    assert str(link.readlink()) == running.path
     assert sheet.decode(0x90, running.ask(0x90))
 
 
@@ -161,7 +161,9 @@ def test_scenario_and_faults_are_played(start: Start, tmp_path: Path) -> None:
     scenario = tmp_path / "story.toml"
     scenario.write_text("[[step]]\nat = 0\nsoc = 33\ncurrent = 7\n")
 
-    running = start("daly", "--scenario", str(scenario), "--fault", "junk=5", "--set", "frame_origin=0", "--latency", "1")
+    running = start(
+        "daly", "--scenario", str(scenario), "--fault", "junk=5", "--set", "frame_origin=0", "--latency", "1"
+    )
 
     junk_and_reply = running.ask(0x90)
     assert len(junk_and_reply) >= 13
@@ -175,9 +177,9 @@ def test_scenario_and_faults_are_played(start: Start, tmp_path: Path) -> None:
     ("arguments", "sentence"),
     [
         (["dayl"], "There is no protocol 'dayl'. Known protocols: "),
-        (["daly", "--cells", "many"], '"cells" of an emulated battery must be a whole number from 1 to 255, not "many".'),
+        (["daly", "--cells", "many"], '"cells" of an emulated battery must be a whole number from 1 to 255'),
         (["daly", "--fault", "corupt=1"], 'There is no fault "corupt". Did you mean "corrupt"?'),
-        (["daly", "--scenario", "/nowhere.toml"], "The scenario /nowhere.toml cannot be read: No such file or directory."),
+        (["daly", "--scenario", "/no.toml"], "The scenario /no.toml cannot be read: No such file or directory."),
         (["daly", "--set", "paded=1"], 'An emulated battery has no setting "paded". Did you mean "padded"?'),
         (["daly", "--link", "/nowhere/bms"], "The link /nowhere/bms cannot be made: No such file or directory."),
     ],

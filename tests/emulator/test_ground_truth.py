@@ -128,7 +128,8 @@ async def test_file_has_one_object_for_each_answer(tmp_path: Path) -> None:
     assert [bytes.fromhex(line["reply"]) for line in lines] == replies
     assert lines[0]["values"].items() >= sheet.decode(0x90, replies[0]).items()
     assert lines[1]["values"]["cell_voltages"] == sheet.decode(0x95, replies[1])["cell_voltages"]
-    assert [each["value"] for each in lines[2]["values"]["temperatures"]] == sheet.decode(0x96, replies[2])["temperatures"]
+    warmth = [each["value"] for each in lines[2]["values"]["temperatures"]]
+    assert warmth == sheet.decode(0x96, replies[2])["temperatures"]
     assert lines[3]["time"] == pytest.approx(1.8e9 + lines[3]["monotonic"])
     assert lines[3]["monotonic"] > lines[0]["monotonic"]
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
 
 from bridge.emulator.load import HouseholdLoad
@@ -44,7 +46,7 @@ def test_current_changes_slowly_but_for_the_steps_of_appliances(seed: int) -> No
     pack, load = Pack(PackDesign(soc=60.0)), HouseholdLoad(seed)
     currents = [load.current(float(second), pack) for second in range(int(DAY))]
 
-    changes = [abs(after - before) for before, after in zip(currents, currents[1:], strict=False)]
+    changes = [abs(after - before) for before, after in pairwise(currents)]
     steps = [change for change in changes if change > 1.0]
 
     assert 10 < len(steps) < 120  # fridge and appliances, on and off

@@ -58,19 +58,8 @@ async def test_full_poll_takes_exactly_what_the_wire_demands() -> None:
     begin, carried = reader.loop.time(), 0
 
     for command in FULL_POLL:
-        done = asyncio.get_running_loop().create_future()
-        wanted = sheet.length(command)
-        heard = bytearray()
-
-        def received(data: bytes, heard: bytearray = heard, wanted: int = wanted, done: asyncio.Future[None] = done) -> None:
-            heard.extend(data)
-            if len(heard) == wanted:
-                done.set_result(None)
-
-        reader.link.start(received, reader.lost.append)
-        reader.write(sheet.request(command))
-        await done
-        carried += 13 + wanted
+        reply = await reader.ask_back_to_back(sheet.request(command), sheet.length(command))
+        carried += 13 + len(reply)
 
     assert carried == 299
     assert reader.loop.time() - begin == pytest.approx(299 * BYTE + 9 * 0.005, abs=1e-6)

@@ -221,8 +221,9 @@ def test_balancing_brings_the_cells_together() -> None:
 def test_overcharged_cell_warns_then_trips_then_lets_go_with_hysteresis(chemistry: str) -> None:
     pack = Pack(PackDesign(chemistry=chemistry, soc=98.0, charge_rate=0.5))
     levels = pack.chemistry.levels
-    seen: list[AlarmLevel | None] = []
-    while not seen or seen[-1] is not AlarmLevel.PROTECTION:
+    snapshot = pack.measure()
+    seen = [level_of(snapshot, "cell_overvoltage")]
+    while seen[-1] is not AlarmLevel.PROTECTION:
         snapshot = run(pack, 1, 40.0)
         seen.append(level_of(snapshot, "cell_overvoltage"))
         assert len(seen) < 7200
@@ -231,6 +232,7 @@ def test_overcharged_cell_warns_then_trips_then_lets_go_with_hysteresis(chemistr
     assert snapshot.discharge_enabled is True
     assert snapshot.current == 0.0
 
+    highest = levels.high_protection
     while level_of(snapshot, "cell_overvoltage") is AlarmLevel.PROTECTION:
         highest = max(snapshot.cell_voltages)
         assert snapshot.charge_enabled is False
@@ -380,14 +382,13 @@ def test_cycles_grow_by_one_with_each_capacity_drawn() -> None:
 
 def test_idle_pack_sleeps_unless_asked_and_current_wakes_it() -> None:
     pack = Pack(PackDesign(sleep_after=600.0))
-    run(pack, 599, 0.0)
-    assert not pack.is_asleep
+
+    def sleeps_after(seconds: float, current: float = 0.0) -> bool:
+        run(pack, seconds, current)
+        return pack.is_asleep
+
+    assert not sleeps_after(599)
     pack.note_question()
-    run(pack, 599, 0.0)
-    assert not pack.is_asleep
-
-    run(pack, 2, 0.0)
-    assert pack.is_asleep
-
-    run(pack, 1, -5.0)
-    assert not pack.is_asleep
+    assert not sleeps_after(599)
+    assert sleeps_after(2)
+    assert not sleeps_after(1, -5.0)

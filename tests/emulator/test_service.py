@@ -145,7 +145,7 @@ async def test_batteries_end_with_the_service() -> None:
     async with running() as service:
         link = await service("emulated://daly?pty=0", OPTIONS)
         lost: list[Exception | None] = []
-        link.start(lambda data: None, lost.append)
+        link.start(bytearray().extend, lost.append)
 
     assert len(lost) == 1
 

@@ -204,19 +204,18 @@ def test_goodbye_is_said_at_the_end(network: Network) -> None:
 
 def test_networks_that_are_joined_sort_out_a_name_used_in_both(network: Network) -> None:
     first, second, phone = network.host(), network.host(), network.host()
-    avahi = phone.avahi("phone")
     network.part(second)
     announcers = [first.announcer(uid="00000001"), second.announcer(uid="00000002")]
     for announcer in announcers:
         announcer.wait_for(state="running", host_name="smartbms.local")
 
     network.join(second)
+    phone.avahi("phone").resolve("smartbms.local")  # both answer, and hear each other
 
-    def names() -> set[object]:
-        avahi.resolve("smartbms.local")  # both answer, and hear each other
-        return {announcer.latest()["host_name"] for announcer in announcers}
-
-    eventually(names, lambda found: found == {"smartbms.local", "smartbms-2.local"})
+    eventually(
+        lambda: {announcer.latest()["host_name"] for announcer in announcers},
+        lambda names: names == {"smartbms.local", "smartbms-2.local"},
+    )
 
 
 def test_port_that_another_program_holds_alone_is_told_and_tried_again(network: Network) -> None:

@@ -81,7 +81,7 @@ class HealthDial:
         self.health = replace(self.health, **changes)
 
 
-@dataclass(frozen=True)
+@dataclass
 class Source:
     """A battery's conversation that has the same to tell at any time."""
 

@@ -191,8 +191,9 @@ def test_our_own_host_names_may_be_used(host: str) -> None:
 @pytest.mark.parametrize(
     "host",
     [
-        "evil.example", "smartbms.evil.example", "smartbms.local.evil.example", "evilsmartbms.local", "smartbms-x.local",
-        "sub.smartbms.local", "raspberrypi.evil.example", "sub.myhouse.example", "127.1", "192.168.1.5.evil.example",
+        "evil.example", "smartbms.evil.example", "smartbms.local.evil.example", "evilsmartbms.local",
+        "smartbms-x.local", "sub.smartbms.local",
+        "raspberrypi.evil.example", "sub.myhouse.example", "127.1", "192.168.1.5.evil.example",
         "", "fritz.box", "local", ".local",
     ],
 )

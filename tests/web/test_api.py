@@ -5,8 +5,6 @@ from __future__ import annotations
 import gzip
 import json
 import re
-import shutil
-import subprocess
 from typing import Any
 
 import pytest
@@ -67,7 +65,8 @@ async def test_health_tells_of_services_box_and_lines() -> None:
         it.hub.publish(silent())
         told = (await it.get("/api/health")).json
     assert {key: told[key] for key in ("status", "version", "build", "bridge", "uid", "uptime")} == {
-        "status": "ok", "version": "9.8.7", "build": "packaged", "bridge": "smartbms", "uid": "0a1b2c3d", "uptime": 12.3,
+        "status": "ok", "version": "9.8.7", "build": "packaged", "bridge": "smartbms", "uid": "0a1b2c3d",
+        "uptime": 12.3,
     }
     assert told["services"] == [{"name": "mqtt", "state": "running", "detail": "connected", "restarts": 0}]
     assert (told["box"]["memory"], told["box"]["under_voltage"]) == (50_000_000, None)
@@ -155,37 +154,45 @@ async def test_description_is_well_formed() -> None:
             assert all("schema" in content for content in response["content"].values())
 
 
+KINDS: dict[str, type | tuple[type, ...]] = {
+    "object": dict, "array": list, "string": str, "boolean": bool, "integer": int, "number": (int, float),
+    "null": type(None),
+}
+
+
 def check(value: object, schema: dict[str, Any], schemas: dict[str, Any], where: str) -> None:
-    """Fail unless `value` is as `schema` says, and every key of it is described (the part of JSON Schema in use)."""
-    if "$ref" in schema:
-        return check(value, schemas[schema["$ref"].rpartition("/")[2]], schemas, where)
-    if "anyOf" in schema:
-        return check(value, schema["anyOf"][0] if value is not None else schema["anyOf"][1], schemas, where)
-    if "allOf" in schema:
-        parts = [schemas[each["$ref"].rpartition("/")[2]] if "$ref" in each else each for each in schema["allOf"]]
-        properties = {key: each for part in parts for key, each in part["properties"].items()}
-        required = [key for part in parts for key in part["required"]]
-        return check(value, {"type": "object", "properties": properties, "required": required}, schemas, where)
+    """Fail unless `value` is as `schema` says and every key of it is described (as much of JSON Schema as we use)."""
+    schema = plain(schema, value, schemas)
     kinds = schema["type"] if isinstance(schema["type"], list) else [schema["type"]]
-    python = {
-        "object": dict, "array": list, "string": str, "boolean": bool, "integer": int, "number": (int, float),
-        "null": type(None),
-    }
-    assert any(isinstance(value, python[kind]) for kind in kinds), f"{where}: {value!r} is no {kinds}"
-    if isinstance(value, dict) and "additionalProperties" in schema:
-        for key, each in value.items():
-            check(each, schema["additionalProperties"], schemas, f"{where}.{key}")
-    elif isinstance(value, dict):
-        assert set(value) <= set(schema["properties"]), f"{where}: not described"
-        assert set(schema["required"]) <= set(value), f"{where}: missing"
-        for key, each in value.items():
-            check(each, schema["properties"][key], schemas, f"{where}.{key}")
-    elif isinstance(value, list):
+    assert any(isinstance(value, KINDS[kind]) for kind in kinds), f"{where}: {value!r} is no {kinds}"
+    if isinstance(value, list):
         for each in value:
             check(each, schema["items"], schemas, where)
-    elif "enum" in schema:
-        assert value in schema["enum"], where
-    return None
+    elif isinstance(value, dict):
+        others = schema.get("additionalProperties", {})
+        described: dict[str, Any] = schema.get("properties") or dict.fromkeys(value, others)
+        assert set(value) <= set(described), f"{where}: not described"
+        assert set(schema.get("required", ())) <= set(value), f"{where}: missing"
+        for key, each in value.items():
+            check(each, described[key], schemas, f"{where}.{key}")
+    else:
+        assert value in schema.get("enum", [value]), where
+
+
+def plain(schema: dict[str, Any], value: object, schemas: dict[str, Any]) -> dict[str, Any]:
+    """Return the schema that counts for `value`: references followed, alternatives chosen, parts joined."""
+    if "$ref" in schema:
+        return plain(schemas[schema["$ref"].rpartition("/")[2]], value, schemas)
+    if "anyOf" in schema:
+        return plain(schema["anyOf"][value is None], value, schemas)
+    if "allOf" in schema:
+        parts = [plain(each, value, schemas) for each in schema["allOf"]]
+        return {
+            "type": "object",
+            "properties": {key: each for part in parts for key, each in part["properties"].items()},
+            "required": [key for part in parts for key in part["required"]],
+        }
+    return schema
 
 
 async def test_answers_are_as_described() -> None:
@@ -221,14 +228,3 @@ async def test_metrics_are_prometheus_text_of_every_battery() -> None:
     online = families["smartbms_battery_online"].samples
     assert {each.labels["battery"]: each.value for each in online} == {"main": 1.0, "shed": 0.0}
     assert families["smartbms_battery_questions"].samples[0].value == 12
-
-
-async def test_metrics_please_the_linter_of_prometheus() -> None:
-    promtool = shutil.which("promtool")
-    if promtool is None:
-        pytest.skip("promtool is not installed")
-    async with serving() as it:
-        it.hub.publish(live())
-        answer = await it.get("/metrics")
-    run = subprocess.run([promtool, "check", "metrics"], input=answer.body, capture_output=True, check=False)  # noqa: ASYNC221  # nothing else runs by now
-    assert run.returncode == 0, run.stderr.decode()

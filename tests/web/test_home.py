@@ -109,7 +109,7 @@ def test_own_address_on_a_container_bridge_is_not_home(home: Home) -> None:
         assert inside.ask("192.168.77.2", "192.168.77.2", port) == 200
 
 
-def test_network_that_is_joined_later_is_home_at_once(home: Home) -> None:
+def test_network_that_is_joined_later_is_home_within_moments(home: Home) -> None:
     with home.serving() as port:
         assert home.ask("192.168.77.9", "192.168.77.2", port) == 200
         run("ip", "-n", home.bridge, "address", "add", "10.77.0.2/24", "dev", "eth0")

@@ -6,6 +6,7 @@ import gzip
 import hashlib
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -228,7 +229,7 @@ async def test_first_request_from_outside_is_logged_once(caplog: pytest.LogCaptu
 # The rows of the table
 
 
-async def texts(**values: object) -> dict[str, str]:
+async def texts(**values: Any) -> dict[str, str]:
     async with serving() as it:
         it.hub.publish(live(**values))
         return {each.key: each.text for each in rows((await it.get("/api/batteries/main")).json)}

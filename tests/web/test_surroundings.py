@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from ipaddress import ip_address, ip_network
 
 import pytest
@@ -25,7 +26,7 @@ eth0	0000000A	0901A8C0	0003	0	0	0	000000FF	0	0	0
 eth0	0001A8C0	00000000	0001	0	0	100	00FFFFFF	0	0	0
 wg0	00000000	00000000	0001	0	0	0	00000000	0	0	0
 """
-"""Two default routes, the half of one (10.8.0.1), a route to 10/8 by 192.168.1.9, a subnet, a tunnel without gateway."""
+"""Two default routes, half of one (10.8.0.1), a route to 10/8 by 192.168.1.9, a subnet, a tunnel without gateway."""
 ROUTES_IPV6 = """\
 20010db8000100020000000000000000 40 00000000000000000000000000000000 00 00000000000000000000000000000000 00000100 00000001 00000000 00000001     eth0
 00000000000000000000000000000000 00 00000000000000000000000000000000 00 fe80000000000000000000000000abcd 00000400 00000002 00000000 00000003     eth0
@@ -81,8 +82,6 @@ class Network:
 
 @in_virtual_time
 async def test_refresh_reads_again_only_what_is_old() -> None:
-    import asyncio
-
     network = Network()
     watch = SurroundingsWatch(clock=VirtualClock(), read=network.read)
     await watch.refresh(older_than=2.0)
@@ -95,8 +94,6 @@ async def test_refresh_reads_again_only_what_is_old() -> None:
 
 @in_virtual_time
 async def test_unreadable_network_leaves_the_last_known_one() -> None:
-    import asyncio
-
     network = Network()
     watch = SurroundingsWatch(clock=VirtualClock(), read=network.read)
     task = asyncio.create_task(watch.run())

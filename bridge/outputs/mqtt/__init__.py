@@ -3,5 +3,6 @@
 from __future__ import annotations
 
 from bridge.outputs.mqtt.output import MqttOutput
+from bridge.outputs.mqtt.session import Timing
 
-__all__ = ["MqttOutput"]
+__all__ = ["MqttOutput", "Timing"]

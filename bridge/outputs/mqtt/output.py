@@ -26,7 +26,7 @@ from bridge.outputs.mqtt.discovery import Discovery
 from bridge.outputs.mqtt.manifest import ManifestFile
 from bridge.outputs.mqtt.publisher import Publisher, encode
 from bridge.outputs.mqtt.reasons import ConnectionFailed
-from bridge.outputs.mqtt.session import Session
+from bridge.outputs.mqtt.session import Session, Timing
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -63,6 +63,7 @@ class MqttOutput:
         configuration_url: Callable[[], str | None],
         known_topic: str | None = None,
         remember_topic: Callable[[str], None] = lambda _: None,
+        timing: Timing = Timing(),  # noqa: B008  # frozen
     ) -> None:
         """Store what is needed.
 
@@ -81,6 +82,7 @@ class MqttOutput:
         self._random = random
         self._configuration_url = configuration_url
         self._remember_topic = remember_topic
+        self._timing = timing
         self._segment = known_topic if known_topic in self._possible_segments() else None
         self._version: aiomqtt.ProtocolVersion | None = V311 if settings.url == _EMBEDDED else None
         self._streak = _Streak(clock)
@@ -110,7 +112,7 @@ class MqttOutput:
                 self._segment = None
 
     def _delay(self) -> float:
-        base = min(2.0 ** min(self._streak.failures, 10), _LONGEST_BASE_DELAY)
+        base = min(self._timing.first_delay * 2.0 ** min(self._streak.failures, 10), _LONGEST_BASE_DELAY)
         return base * (1 + _JITTER * self._random.random())
 
     def _possible_segments(self) -> tuple[str, str]:
@@ -224,7 +226,7 @@ class MqttOutput:
         session = Session(
             connection=connection, settings=self._settings, topics=topics, publisher=publisher,
             discovery=self._discovery, hub=self._hub, health=self._health, random=self._random,
-            info=self._info, in_use=self._topics_in_use(topics),
+            info=self._info, timing=self._timing, in_use=self._topics_in_use(topics),
         )
         try:
             await session.run()

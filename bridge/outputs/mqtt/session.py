@@ -26,13 +26,23 @@ from bridge.outputs.mqtt.reasons import ConnectionFailed
 
 _LOGGER = logging.getLogger(__name__)
 
-_CONFIRM_DEADLINE = 10.0
-"""s for the broker to confirm a health document: it also proves that the connection still carries something."""
 _BIRTH = b"online"
 _BIRTH_DELAY = (1.0, 5.0)
 """s after which Home Assistant's start is answered: at random, so that not every device answers at once."""
-_LAYOUT_DELAY = 0.5
-"""s in which what a battery turns out to have is collected into one new document."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Timing:
+    """How long this output waits for what, in s; tests hand in shorter times."""
+
+    health_interval: float = HEALTH_INTERVAL
+    """Between two health documents."""
+    confirm_deadline: float = 10.0
+    """For the broker to confirm a health document: proof that the connection still carries something."""
+    layout_delay: float = 0.5
+    """In which what a battery turns out to have is collected into one new document."""
+    first_delay: float = 1.0
+    """Before the first new try after a failure; it doubles with each further one."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -49,6 +59,7 @@ class Session:
     random: random.Random
     info: Callable[[], bytes]
     """Gives the document that says who the bridge is."""
+    timing: Timing
     in_use: frozenset[str]
     """The topics, other than discovery, on which the broker always keeps something of ours."""
     _is_born: bool = False
@@ -120,7 +131,7 @@ class Session:
             health = self.health.read()
             try:
                 await self.connection.send_and_confirm(
-                    self.topics.bridge_health, encode(health_document(health)), deadline=_CONFIRM_DEADLINE
+                    self.topics.bridge_health, encode(health_document(health)), deadline=self.timing.confirm_deadline
                 )
             except aiomqtt.MqttError as error:
                 if self.connection.is_up:
@@ -131,7 +142,7 @@ class Session:
             elif self.discovery.learn_box(health.box):
                 self._update_discovery([BRIDGE])
             self._is_due.set()
-            await asyncio.sleep(HEALTH_INTERVAL)
+            await asyncio.sleep(self.timing.health_interval)
 
     def _update_discovery(self, owners: Iterable[str]) -> None:
         self._changed |= dict.fromkeys(owners)
@@ -147,7 +158,7 @@ class Session:
                 self._is_born = False
                 await self._announce()
             elif self._changed:
-                await asyncio.sleep(_LAYOUT_DELAY)
+                await asyncio.sleep(self.timing.layout_delay)
                 owners = list(self._changed)
                 self._changed.clear()
                 await self.discovery.update(self.connection, self.topics, owners)
