@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import argparse
 import bisect
-import json
 import statistics
 import subprocess
 import sys
@@ -18,11 +17,12 @@ import tempfile
 import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from itertools import pairwise
 from pathlib import Path
-from typing import Any
 
-from benchmarks.rig import (
+from tests.rig import (
     Bridge,
+    Emulated,
     Missing,
     Subscriber,
     bridge,
@@ -51,34 +51,30 @@ def _configuration(port: str, broker: int, *, interval: float) -> str:
 
 
 @contextmanager
-def _one_battery(interval: float) -> Iterator[tuple[Path, Subscriber, Bridge, Path]]:
-    """Run emulator, broker, subscriber and bridge; give folder, subscriber, bridge and the file of what was served."""
+def _one_battery(interval: float) -> Iterator[tuple[Emulated, Subscriber, Bridge]]:
+    """Run emulator, broker, subscriber and bridge; give battery, subscriber and bridge."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         with (
-            emulated_battery(folder, "--latency", str(1000 * LATENCY)) as (port, truth),
+            emulated_battery(folder, "--latency", str(1000 * LATENCY)) as battery,
             mosquitto(folder) as broker,
             Subscriber(broker) as subscriber,
-            bridge(folder, _configuration(port, broker, interval=interval)) as running,
+            bridge(folder, _configuration(battery.port, broker, interval=interval)) as running,
         ):
-            yield folder, subscriber, running, truth
-
-
-def _served(truth: Path) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in truth.read_text().splitlines() if line.endswith("}")]
+            yield battery, subscriber, running
 
 
 def measure_poll(seconds: float) -> Iterator[Row]:
     """Measure back-to-back polling against the wire's own limit, and the way from the wire to a subscriber."""
-    with _one_battery(0) as (_, subscriber, _running, truth):
+    with _one_battery(0) as (battery, subscriber, _):
         wait_until(lambda: len(subscriber.messages) > 20, "polling")
         begin = subscriber.messages[-1][0]
         wait_until(lambda: subscriber.messages[-1][0] > begin + seconds, "polling", seconds=seconds + 20)
-        served = [each for each in _served(truth) if each["time"] >= begin]
+        served = [each for each in battery.served() if each["time"] >= begin]
         arrivals = [at for at, _, _ in subscriber.messages if at >= begin]
     ends = [index for index, each in enumerate(served) if each["message"] == "pack"]
     ratios = []
-    for first, last in zip(ends, ends[1:], strict=False):
+    for first, last in pairwise(ends):
         asked = served[first + 1 : last + 1]
         limit = sum((len(each["request"]) + len(each["reply"])) / 2 * BYTE + LATENCY for each in asked)
         ratios.append((served[last]["monotonic"] - served[first]["monotonic"]) / limit)
@@ -107,13 +103,22 @@ def measure_start(_seconds: float) -> Iterator[Row]:
     """Measure from the start of the process to the first reading at a subscriber, with the page answering."""
     times = []
     for _ in range(5):
-        with _one_battery(1) as (_, subscriber, running, _truth):
-            wait_until(lambda s=subscriber: s.messages, "the first reading")
-            page = wait_until(lambda r=running: r.web_port, "the page's port")
-            with urllib.request.urlopen(f"http://127.0.0.1:{page}/", timeout=5) as answer:
-                answer.read()
-            times.append(max(subscriber.messages[0][0], 0.0) - running.started)
+        with _one_battery(1) as (_, subscriber, running):
+            times.append(_first_reading(subscriber, running) - running.started)
     yield "start → first reading at a subscriber", f"median {statistics.median(times):.2f} s", "≤ 1.0 s + one poll"
+
+
+def _first_reading(subscriber: Subscriber, running: Bridge) -> float:
+    """Wait for the first reading and for the page; return when both were there (Unix time)."""
+    wait_until(lambda: subscriber.messages, "the first reading")
+    _open_page(running)
+    return max(subscriber.messages[0][0], running.started)
+
+
+def _open_page(running: Bridge) -> None:
+    page = wait_until(lambda: running.web_port, "the page's port")
+    with urllib.request.urlopen(f"http://127.0.0.1:{page}/", timeout=5) as answer:
+        answer.read()
 
 
 def measure_size(seconds: float) -> Iterator[Row]:
@@ -122,12 +127,10 @@ def measure_size(seconds: float) -> Iterator[Row]:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         with bridge(folder, shipped.replace("port = 6789", "port = 0")) as running:
-            page = wait_until(lambda: running.web_port, "the page's port")
-            with urllib.request.urlopen(f"http://127.0.0.1:{page}/", timeout=5) as answer:
-                answer.read()
+            _open_page(running)
             cpu_share(running, seconds)
             yield "memory with every default service", f"{running.memory:.0f} MiB", "≤ 60 MiB"
-    with _one_battery(1) as (_, subscriber, running, _truth):
+    with _one_battery(1) as (_, subscriber, running):
         wait_until(lambda: len(subscriber.messages) > 3, "polling")
         yield "processor at one poll per second", f"{cpu_share(running, seconds):.2f} %", "≤ 1.5 %"
 
@@ -183,7 +186,7 @@ def main() -> None:
             rows.append((name, f"not measured: {missing}", ""))
     widths = [max(len(row[column]) for row in [("figure", "measured", "aim"), *rows]) for column in range(3)]
     for row in [("figure", "measured", "aim"), tuple("-" * width for width in widths), *rows]:
-        print("  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip())  # noqa: T201
+        print("  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip())
 
 
 if __name__ == "__main__":

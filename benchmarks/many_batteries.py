@@ -19,7 +19,7 @@ async def play(count: int) -> None:
         port = PseudoTerminal(EmulatedBattery(recipe, clock=loop.time))
         port.open()
         ports.append(port)
-    print("\n".join(str(port.path) for port in ports), flush=True)  # noqa: T201  (this is a program)
+    print("\n".join(str(port.path) for port in ports), flush=True)
     await loop.create_future()
 
 

@@ -114,7 +114,7 @@ class _Whereabouts:
         if port is None:
             return ()
         host = self._settings.web.host
-        if host not in ("::", "0.0.0.0"):  # noqa: S104  (compared with, not bound)
+        if host not in ("::", "0.0.0.0"):
             hosts = [host]
         else:
             hosts = [self._mdns.host_name] if self._mdns.host_name else []

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import errno
-import grp
 import logging
 import os
 import termios
@@ -217,7 +216,7 @@ async def open_serial(url: str, options: LinkOptions) -> Link:
 
 
 def _open_serial(path: str, options: LinkOptions) -> Link:
-    import serial  # noqa: PLC0415  (imported where used: a bridge without a serial port does not need it)
+    import serial
 
     try:
         port = serial.Serial(
@@ -262,7 +261,7 @@ def _why_not(path: str, error: Exception) -> LinkError:
 
 def _group(path: str) -> str:
     try:
-        return grp.getgrgid(os.stat(path).st_gid).gr_name
+        return Path(path).group()
     except (OSError, KeyError):
         return "dialout"
 

@@ -29,10 +29,10 @@ _COMMANDS: Final = {
 class _LazyGroup(click.Group):
     """A group whose commands are imported when somebody asks for them, so that `smartbms --version` is quick."""
 
-    def list_commands(self, ctx: click.Context) -> list[str]:
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002  (click's signature)
         return list(_COMMANDS)
 
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002  (as above)
         if cmd_name not in _COMMANDS:
             return None
         module, name = _COMMANDS[cmd_name]
@@ -43,7 +43,7 @@ class _LazyGroup(click.Group):
 @click.group(cls=_LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="smartbms")
 def _smartbms() -> None:
-    """SmartBMS Bridge: reads a battery's BMS over a serial line and serves it to Home Assistant, browsers and others."""
+    """Read a battery's BMS over a serial line and serve it to Home Assistant, browsers and others."""
 
 
 def main(arguments: Sequence[str] | None = None) -> Any:

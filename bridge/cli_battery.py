@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import asdict, is_dataclass
 from typing import TYPE_CHECKING, Any
@@ -39,10 +39,10 @@ _READ_SECONDS = 20.0
 """A complete reading may take so long."""
 _ANSWER_SECONDS = 5.0
 """A battery that has not answered by then does not."""
-_NO_PORTS = (
-    "There is no serial port on this machine.",
+_NO_PORTS = "There is no serial port on this machine."
+_WHY_NO_PORTS = (
     "A USB cable without data wires, or a missing driver (CH340, FTDI, CP210x), are the usual reasons;"
-    " `dmesg | tail` after plugging in tells.",
+    " `dmesg | tail` after plugging in tells."
 )
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
@@ -70,7 +70,7 @@ def detect(ports: tuple[str, ...], as_json: bool) -> None:
     """Find batteries: port, speed, protocol and address; say what was heard where there is none."""
     asked = list(ports) or list_ports()
     if not asked:
-        raise BridgeError(_NO_PORTS[0], advice=_NO_PORTS[1])
+        raise BridgeError(_NO_PORTS, advice=_WHY_NO_PORTS)
     results = asyncio.run(_examine_all(asked))
     found = [each for each in results if isinstance(each, Found)]
     if as_json:
@@ -157,11 +157,12 @@ def _rows(document: Mapping[str, Any]) -> list[tuple[str, str]]:
     for key, quantity in BY_KEY.items():
         value = document[key]
         if value is None or value == []:
-            text = "none" if key in ("alarms", "balancing_cells") else "unknown"
+            text = "none" if value == [] and key in document["ages"] else "unknown"
         elif key == "cell_voltages":
             text = "  ".join("?" if each is None else f"{each:.3f}" for each in value) + " V"
         elif key == "temperatures":
-            text = "  ".join(f"{each['name']} {'?' if each['value'] is None else each['value']}" for each in value) + " °C"
+            known = (f"{each['name']} {'?' if each['value'] is None else each['value']}" for each in value)
+            text = "  ".join(known) + " °C"
         elif key == "alarms":
             text = ", ".join(f"{each['code']} ({each['level']})" for each in value)
         elif isinstance(value, bool):
@@ -175,8 +176,8 @@ def _rows(document: Mapping[str, Any]) -> list[tuple[str, str]]:
 
 def _print_rows(rows: list[tuple[str, str]]) -> None:
     """Print a table for a person, `name: text` lines into a pipe."""
-    from rich.console import Console  # noqa: PLC0415  (0.1 s that JSON need not wait for)
-    from rich.table import Table  # noqa: PLC0415
+    from rich.console import Console
+    from rich.table import Table
 
     console = Console(highlight=False)
     if not console.is_terminal:

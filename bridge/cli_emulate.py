@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from bridge.errors import ConfigError
+from bridge.errors import BridgeError
 
 if TYPE_CHECKING:
     from bridge.emulator.battery import EmulatedBattery
@@ -62,12 +62,9 @@ def emulate(
     wishes = [(name, value) for name, value in plain.items() if value is not None]
     wishes += [("fault", fault) for fault in faults]
     wishes += [(name, value) for name, _, value in (setting.partition("=") for setting in settings)]
-    try:
-        recipe = make_recipe(protocol, wishes)
-        with asyncio.Runner(loop_factory=_make_precise_loop) as runner:
-            runner.run(_play(recipe, link, ground_truth))
-    except ConfigError as error:
-        raise click.UsageError(str(error)) from error
+    recipe = make_recipe(protocol, wishes)
+    with asyncio.Runner(loop_factory=_make_precise_loop) as runner:
+        runner.run(_play(recipe, link, ground_truth))
 
 
 class _PreciseSelector(selectors.SelectSelector):
@@ -130,7 +127,7 @@ def _listen(battery: EmulatedBattery, loop: asyncio.AbstractEventLoop) -> None:
         for line in lines:
             try:
                 carry_out(battery, line.decode("utf-8", "replace"))
-            except ConfigError as error:
+            except BridgeError as error:
                 click.echo(str(error), err=True)
 
     with contextlib.suppress(OSError, ValueError, AttributeError):  # no standard input at all

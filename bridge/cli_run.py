@@ -57,7 +57,7 @@ def set_up_log(settings: Settings) -> None:
 
 
 async def _run(settings: Settings, storage: DataDirectory) -> None:
-    from bridge.app import App  # noqa: PLC0415  (what it imports is not needed to refuse a wrong configuration)
+    from bridge.app import App
 
     gc.freeze()  # what was imported stays: the collector need not look at it again
     task = asyncio.create_task(App(settings=settings, data=storage, ready=_show).run(), name="bridge")

@@ -81,7 +81,9 @@ class ProtocolError(BridgeError):
 
     cause = "protocol"
 
-    def __init__(self, message: str, *, cause: str | None = None, frame: bytes = b"", advice: str | None = None) -> None:
+    def __init__(
+        self, message: str, *, cause: str | None = None, frame: bytes = b"", advice: str | None = None
+    ) -> None:
         super().__init__(message, advice=advice)
         self.frame = frame
         if cause is not None:

@@ -48,24 +48,22 @@ class NothingFound:
 
 
 _REASONS = {
+    "nothing": "Not a byte was heard.",
+    "echo": "Our own question came back and nothing else.",
+    "noise": "Bytes were heard, but no valid frame.",
+    "other": "A valid frame was heard that answers something else.",
+}
+_ADVICE = {
     "nothing": (
-        "Not a byte was heard.",
-        "The BMS sleeps (wake it with a load, a charger or its key), RX and TX (or A and B) are swapped,"
-        " or the level is another one (TTL, RS485, RS232).",
+        "The BMS sleeps (wake it with a load, a charger or its key), RX and TX (or A and B) are swapped, or the level"
+        " is another one (TTL, RS485, RS232)."
     ),
     "echo": (
-        "Our own question came back and nothing else.",
-        "The BMS sleeps (a Daly then repeats the question): wake it with a load, a charger or its key;"
-        " or the adapter hears itself: RX and TX are joined.",
+        "The BMS sleeps (a Daly then repeats the question): wake it with a load, a charger or its key; or the adapter"
+        " hears itself: RX and TX are joined."
     ),
-    "noise": (
-        "Bytes were heard, but no valid frame.",
-        "The speed or the protocol is another one, A and B are swapped, or the line is disturbed.",
-    ),
-    "other": (
-        "A valid frame was heard that answers something else.",
-        "The battery has another board number, or another program talks on this line.",
-    ),
+    "noise": "The speed or the protocol is another one, A and B are swapped, or the line is disturbed.",
+    "other": "The battery has another board number, or another program talks on this line.",
 }
 
 
@@ -88,8 +86,9 @@ async def examine(
         finally:
             bus.close()
     kind = next((each for each in ("other", "echo", "noise") if each in kinds), "nothing")
-    reason, advice = _REASONS[kind]
-    return NothingFound(port=port, heard=kind, reason=reason, advice=advice, sample=bytes(heard[:64]))
+    return NothingFound(
+        port=port, heard=kind, reason=_REASONS[kind], advice=_ADVICE[kind], sample=bytes(heard[:64])
+    )
 
 
 async def _probe(bus: Bus, driver: Driver, host: int, heard: bytearray, kinds: set[str]) -> Found | None:

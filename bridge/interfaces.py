@@ -29,7 +29,7 @@ class Link(Protocol):
 
     url: str
     needs_pause: bool
-    """Whether a real line is behind it, so that the pause a protocol asks for applies (False: pseudo-terminal, memory)."""
+    """Whether a real line is behind it, so that a protocol's pause applies (False: pseudo-terminal, memory)."""
 
     def start(self, received: Callable[[bytes], None], lost: Callable[[Exception | None], None]) -> None:
         """Deliver what arrives to `received`; call `lost` once when the link has gone."""

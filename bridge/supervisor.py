@@ -87,7 +87,7 @@ class Supervisor:
     # The board
 
     def tell(self, name: str, state: str, detail: str | None = None) -> None:
-        """Set the state of `name`, which may also be a part of a service that has no entry of its own yet."""
+        """Set the state of `name`, which may also be a part of a service that is not run here by itself."""
         self._board[name] = _Told(state, detail)
         watched = self._watched.get(name)
         if watched is not None and state != "running":
@@ -198,7 +198,7 @@ class Supervisor:
                 _LOGGER.warning("%s failed while it was stopped: %s", watched.name, failure, exc_info=_trace(failure))
         finally:
             self._disarm(watched)
-            self._ports.pop(watched.name, None)
+            self.port(watched.name, None)
         if watched.is_stopping:  # and it turned its cancellation into something else
             return None
         _forget_cancellations()

@@ -105,7 +105,8 @@ class AccessRule:
         return Verdict(refusal=refusal, client=client, is_secure=is_secure)
 
     def is_home(self, address: Address, around: Surroundings) -> bool:
-        """Tell whether `address` belongs to the home."""
+        """Tell whether `address` belongs to the home; an IPv4-mapped one is judged as IPv4, a zone does not matter."""
+        address = parse_address(str(address)) or address
         if address.is_loopback:
             return True
         if address in around.doubtful:

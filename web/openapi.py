@@ -10,6 +10,7 @@ from typing import Any
 
 from bridge.battery.model import AlarmLevel, LinkState
 from bridge.battery.quantities import QUANTITIES, Quantity, Shape
+from web.access import Refusal
 from web.documents import SHOWN_CAPTURES
 
 Schema = dict[str, Any]
@@ -100,7 +101,7 @@ def _schemas() -> dict[str, Schema]:
         }),
         "Refusal": _object({
             "error": _STRING,
-            "reason": {"type": "string", "enum": ["outside", "host", "login", "busy"]},
+            "reason": {"type": "string", "enum": [*(each.value for each in Refusal), "busy"]},
         }),
     }
 

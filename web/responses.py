@@ -45,8 +45,9 @@ def json_response(document: Any, *, status: int = 200, headers: Mapping[str, str
 
 
 def html_response(text: str, *, status: int = 200, headers: Mapping[str, str] = LIVE) -> web.Response:
-    """Return a page."""
-    return web.Response(text=text, status=status, headers=headers, content_type="text/html", charset="utf-8")
+    """Return a page. What a visitor sent and a page repeats may hold bytes that are no text; they become `?`."""
+    body = text.encode("utf-8", "replace")
+    return web.Response(body=body, status=status, headers=headers, content_type="text/html", charset="utf-8")
 
 
 def accepts_gzip(request: web.BaseRequest) -> bool:

@@ -21,7 +21,8 @@ _LOGGER = logging.getLogger(__name__)
 
 _INTERVAL = 30.0
 _CONTAINER_INTERFACES = (
-    "docker", "br-", "veth", "podman", "cni", "nerdctl", "lxcbr", "lxdbr", "incusbr", "hassio", "tap",
+    "docker", "br-", "veth", "podman", "cni", "nerdctl", "flannel", "cali", "lxcbr", "lxdbr", "incusbr", "hassio",
+    "virbr", "tap",
 )
 """Beginnings of the names of interfaces behind which containers live; `tap`: rootless ones (slirp4netns)."""
 _ROUTE_IS_UP, _ROUTE_HAS_GATEWAY = 0x1, 0x2

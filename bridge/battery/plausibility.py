@@ -200,7 +200,7 @@ def _is_close(key: str, value: Any, other: Any) -> bool:
         return bool(abs(value - other) <= VOLTAGE_JUMP * other + 1e-9)
     if key == "cell_voltages":
         return len(value) == len(other) and all(
-            a is not None and b is not None and abs(a - b) <= CELL_JUMP + 1e-9 for a, b in zip(value, other, strict=True)
+            None not in (a, b) and abs(a - b) <= CELL_JUMP + 1e-9 for a, b in zip(value, other, strict=True)
         )
     if key == "temperatures":
         return len(value) == len(other) and all(map(_is_close_temperature, value, other))

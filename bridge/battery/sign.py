@@ -33,7 +33,7 @@ class SignLearner:
         return self._decided
 
     def saw_state(self, state: str) -> None:
-        """Take the BMS's word (`idle`, `charging`, `discharging`): it stands after the last current, before the next."""
+        """Take the BMS's word (`idle`, `charging`, `discharging`), said after the last current and before the next."""
         if self._decided is None and self._current is not None:
             self._vote(state)
         self._before = state

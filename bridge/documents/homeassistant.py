@@ -355,7 +355,7 @@ def _bridge_components(topics: Topics) -> dict[str, Component]:
         },
         "problems": {
             "platform": "sensor", "name": "Problems", "state_class": "measurement",
-            "value_template": "{{ none if (value_json.advice | default(none)) is none else value_json.advice | count }}",
+            "value_template": "{{ value_json.advice | count if value_json.advice is iterable else none }}",
             "suggested_display_precision": 0,
             **_attributes(topics.bridge_health, "{{ {'advice': value_json.advice | default([])} | tojson }}"),
         },

@@ -18,11 +18,13 @@ from pathlib import Path
 
 from bridge.emulator.battery import EmulatedBattery
 from bridge.emulator.pacing import Wire
-from bridge.errors import ConfigError, LinkBusy, LinkLost
+from bridge.errors import BridgeError, ConfigError, LinkBusy, LinkLost
 
 _LOGGER = logging.getLogger(__name__)
 
 _READ_SIZE = 4096
+_RETRY = 10
+"""s after which a port that could not be plugged in is tried again."""
 _LONGEST_REST = 60.0
 """s after which a battery that nobody asks catches up with the time, so that the first question finds it ready."""
 
@@ -58,8 +60,12 @@ class Port:
         raise NotImplementedError
 
     def _tick(self) -> None:
-        self.battery.advance(self._loop.time())
-        self._look()
+        try:
+            self.battery.advance(self._loop.time())
+            self._look()
+        except BridgeError as error:
+            _LOGGER.warning("The emulated battery cannot be plugged in, trying again in %d s: %s", _RETRY, error)
+            self._set_timer(self._loop.time() + _RETRY)
 
     def _look(self) -> None:
         """Act upon the fault `unplug`, and come back when something is due."""
@@ -72,6 +78,9 @@ class Port:
         now = self._loop.time()
         event = self.battery.next_event()
         due = min(now + _LONGEST_REST, now + (away or math.inf), math.inf if event is None else event)
+        self._set_timer(due)
+
+    def _set_timer(self, due: float) -> None:
         if self._timer is not None:
             self._timer.cancel()
         self._timer = self._loop.call_at(due, self._tick)
@@ -94,7 +103,10 @@ class PseudoTerminal(Port):
         self._wire: Wire | None = None
 
     def _plug(self) -> None:
-        self._master, self._slave = os.openpty()  # the slave stays open here, so that readers may come and go
+        try:
+            self._master, self._slave = os.openpty()  # the slave stays open here, so that readers may come and go
+        except OSError as error:
+            raise LinkLost(f"There is no pseudo-terminal left: {error.strerror}.", url="/dev/ptmx") from error
         tty.setraw(self._slave, termios.TCSANOW)
         if self._speed is not None:
             mode = termios.tcgetattr(self._slave)
@@ -102,10 +114,14 @@ class PseudoTerminal(Port):
             termios.tcsetattr(self._slave, termios.TCSANOW, mode)
         os.set_blocking(self._master, False)
         self.path = os.ttyname(self._slave)
-        if self._link is not None:
-            _make_link(self._link, self.path)
         self._wire = Wire(self.battery, self._write)
         self._loop.add_reader(self._master, self._read, self._wire)
+        if self._link is not None:
+            try:
+                _make_link(self._link, self.path)
+            except ConfigError:
+                self._unplug()
+                raise
         if self._plugged is not None:
             self._plugged(self.path)
 

@@ -25,7 +25,6 @@ from bridge.interfaces import LinkOptions
 from bridge.protocols.driver import SLEEP_ECHO, Cadence, Driver, Heard, Question, Variant
 from bridge.protocols.wire import (
     U8,
-    U16,
     U32,
     BitNumbers,
     Checksum,
@@ -416,7 +415,7 @@ class Daly(Driver):
         match question.name:
             case "balancing_cells":
                 cells, count = values["balancing_cells"], known.get("cell_count")
-                if cells and count and cells[-1] > count >= frame[5]:  # R24TK, R24TM: byte 1 is the one cell's number
+                if cells and count and cells[-1] > count >= frame[5] > 0:  # newer devices (R24TK) name the one cell
                     cells = (frame[5],)
                 return {"balancing": bool(cells), "balancing_cells": cells}
             case "alarms":

@@ -163,8 +163,8 @@ class Reader:
     @property
     def expected(self) -> int:
         """How many bytes the whole answer has, with the surplus frames that this device is known to send."""
-        question = self._current
-        return self.driver.reply_length(question, self.known) + self.surplus[question.name] * self.driver.replies.maximum
+        question, driver = self._current, self.driver
+        return driver.reply_length(question, self.known) + self.surplus[question.name] * driver.replies.maximum
 
     @property
     def has_frames(self) -> bool:

@@ -79,7 +79,7 @@ class Number:
         """Return the value in the unit that divisor and bias lead to."""
         return self.from_raw(self.wire.read(payload, self.at))
 
-    def encode(self, value: float | int | None, payload: bytearray) -> None:
+    def encode(self, value: float | None, payload: bytearray) -> None:
         """Write the nearest raw value; what is not representable is clamped to the wire type's range."""
         self.wire.write(self.to_raw(value), payload, self.at)
 
@@ -89,7 +89,7 @@ class Number:
             return None
         return raw + self.bias if self.divisor == 1 else (raw + self.bias) / self.divisor
 
-    def to_raw(self, value: float | int | None) -> int:
+    def to_raw(self, value: float | None) -> int:
         """Return the raw integer nearest to `value`."""
         if value is None:
             if not self.unavailable:

@@ -95,10 +95,12 @@ class Browser:
     @contextmanager
     def open(
         self, *, width: int = 390, height: int = 844, dark: bool = False, scripts: bool = True, locale: str = "en-GB",
-        zone: str = "Europe/Berlin", calm: bool = True,
+        calm: bool = True,
     ) -> Iterator[Page]:
-        """Give a new tab: a phone in light colours unless said otherwise."""
-        number = self.call("open", width=width, height=height, dark=dark, scripts=scripts, locale=locale, zone=zone, calm=calm)
+        """Give a new tab: a phone in Berlin, in light colours, unless said otherwise."""
+        number = self.call(
+            "open", width=width, height=height, dark=dark, scripts=scripts, locale=locale, zone="Europe/Berlin", calm=calm
+        )
         try:
             yield Page(self, number)
         finally:

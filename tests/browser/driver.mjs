@@ -42,7 +42,15 @@ const methods = {
   },
   goto: ({ page, url }) => pages.get(page).page.goto(url, { waitUntil: "load" }).then(() => null),
   reload: ({ page }) => pages.get(page).page.reload({ waitUntil: "load" }).then(() => null),
-  evaluate: ({ page, expression }) => pages.get(page).page.evaluate(expression),
+  async evaluate({ page, expression }) {
+    for (;;) {
+      try {
+        return await pages.get(page).page.evaluate(expression);
+      } catch (error) {
+        if (!String(error).includes("context was destroyed")) throw error; // else the page has just been reloaded
+      }
+    }
+  },
   click: ({ page, selector }) => pages.get(page).page.click(selector).then(() => null),
   press: ({ page, key }) => pages.get(page).page.keyboard.press(key).then(() => null),
   async emulate({ page, width, height, dark }) {

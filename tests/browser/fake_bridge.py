@@ -19,6 +19,8 @@ from typing import Any
 import jinja2
 from aiohttp import web
 
+from tests.browser.browser import Page
+
 ROOT = Path(__file__).resolve().parents[2]
 STATIC = ROOT / "web" / "static"
 
@@ -63,7 +65,7 @@ class FakeBridge:
 
     def say_health(self, health: dict[str, Any]) -> None:
         self.health = health
-        self._run(self._send("health", health))
+        self._run(self._send("health", self._told_health()))
 
     def start(self) -> None:
         if not self._thread.is_alive():
@@ -101,6 +103,9 @@ class FakeBridge:
 
     def render(self, name: str, **context: Any) -> str:
         return self._templates.get_template(name).render(context)
+
+    def _told_health(self) -> dict[str, Any]:
+        return self.health | {"build": self.told_build}
 
     def _run(self, work: Coroutine[Any, Any, None]) -> None:
         asyncio.run_coroutine_threadsafe(work, self._loop).result(timeout=10)
@@ -144,9 +149,7 @@ class FakeBridge:
         self.page_loads += 1
         text = self.render(
             "status.html.jinja", bridge="smartbms", version="1.2.3", batteries=list(self.batteries.values()),
-            health=self.health, missing="It was made without Node.js.", link_text=lambda battery: f"State: {battery['link']}",
-            rows=lambda reading: [{"name": key, "text": "–" if value is None else str(value)} for key, value in reading.items()],
-            **self.manifest,
+            health=self.health, missing="It was made without Node.js.", rows=_rows, link_text=_link_text, **self.manifest,
         )
         return _compressed(text.encode(), "text/html")
 
@@ -167,7 +170,7 @@ class FakeBridge:
 
     async def _api_health(self, _request: web.Request) -> web.Response:
         await self._answering.wait()
-        return web.json_response(self.health, status=self.status)
+        return web.json_response(self._told_health(), status=self.status)
 
     async def _api_events(self, request: web.Request) -> web.StreamResponse:
         await self._answering.wait()
@@ -176,11 +179,11 @@ class FakeBridge:
         response = web.StreamResponse(headers={"Content-Type": "text/event-stream", "Cache-Control": "no-store"})
         await response.prepare(request)
         queue: asyncio.Queue[bytes | None] = asyncio.Queue()
-        hello = {"build": self.told_build, "version": "1.2.3", "bridge": "smartbms", "uid": "00c0ffee", "emulated": False}
-        queue.put_nowait(_event("hello", hello))
+        hello = {"build": self.told_build, "version": "1.2.3", "bridge": "smartbms", "uid": "00c0ffee"}
+        queue.put_nowait(_event("hello", hello | {"emulated": False}))
         for battery in self.batteries.values():
             queue.put_nowait(_event("state", battery))
-        queue.put_nowait(_event("health", self.health))
+        queue.put_nowait(_event("health", self._told_health()))
         self._streams.add(queue)
         try:
             while (line := await queue.get()) is not None:
@@ -203,9 +206,24 @@ def fake_bridge(*batteries: dict[str, Any], health: dict[str, Any]) -> Iterator[
         bridge.close()
 
 
+def show(page: Page, bridge: FakeBridge) -> None:
+    """Open the status page and wait until scripts have taken over from the rendered table."""
+    page.goto(bridge.url)
+    page.until("document.querySelector('footer') && !document.querySelector('.plain')")
+
+
 def _event(event: str, document: dict[str, Any]) -> bytes:
     return f"event: {event}\ndata: {json.dumps(document)}\n\n".encode()
 
 
 def _compressed(body: bytes, content_type: str) -> web.Response:
-    return web.Response(body=gzip.compress(body), content_type=content_type, charset="utf-8", headers={"Content-Encoding": "gzip"})
+    headers = {"Content-Encoding": "gzip"}
+    return web.Response(body=gzip.compress(body), content_type=content_type, charset="utf-8", headers=headers)
+
+
+def _rows(reading: dict[str, Any]) -> list[dict[str, str]]:
+    return [{"name": key, "text": "–" if value is None else str(value)} for key, value in reading.items()]
+
+
+def _link_text(battery: dict[str, Any]) -> str:
+    return f"State: {battery['link']}"

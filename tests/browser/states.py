@@ -8,16 +8,23 @@ from typing import Any
 CELLS = [
     3.321, 3.319, 3.312, 3.320, 3.322, 3.318, 3.329, 3.320, 3.321, 3.317, 3.319, 3.324, 3.320, 3.318, 3.322, 3.319,
 ]
+UNKNOWN: dict[str, Any] = dict.fromkeys((
+    "voltage", "current", "power", "charge_power", "discharge_power", "soc", "soh", "remaining_capacity",
+    "full_capacity", "cycles", "cell_count", "cell_voltage_min", "cell_voltage_max", "cell_min_number",
+    "cell_max_number", "cell_voltage_delta", "problem", "charge_enabled", "discharge_enabled", "balancing",
+)) | {"cell_voltages": [], "temperatures": [], "device": {}}
+"""A reading of a battery that has told nothing but that it is there."""
 
 
 def iso(seconds_ago: float) -> str:
-    """Return a moment of today's as the API writes it."""
-    return (datetime.now(UTC) - timedelta(seconds=seconds_ago)).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    """Return a moment before now as the API writes it."""
+    moment = datetime.now(UTC) - timedelta(seconds=seconds_ago)
+    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def live(battery: str = "main", **changes: Any) -> dict[str, Any]:
     """Return a healthy battery that is being discharged."""
-    cells = changes.get("cell_voltages", CELLS)
+    cells: list[float | None] = changes.get("cell_voltages", CELLS)
     known = [each for each in cells if each is not None]
     document: dict[str, Any] = {
         "battery": battery, "name": "Battery", "time": iso(0.4), "age": 0.4,
@@ -29,21 +36,24 @@ def live(battery: str = "main", **changes: Any) -> dict[str, Any]:
         "cell_min_number": cells.index(min(known)) + 1 if known else None,
         "cell_max_number": cells.index(max(known)) + 1 if known else None,
         "cell_voltage_delta": round(max(known) - min(known), 3) if known else None,
-        "temperatures": [{"name": "cell_1", "value": 21.0}, {"name": "cell_2", "value": 22.0}, {"name": "mosfet", "value": 24.0}],
-        "problem": False, "charge_enabled": True, "discharge_enabled": True, "balancing": False, "balancing_cells": [], "alarms": [],
-        "device": {"manufacturer": "Daly", "model": None, "serial": None, "hardware": "D2-V1", "firmware": "20_240101"},
+        "temperatures": [
+            {"name": "cell_1", "value": 21.0}, {"name": "cell_2", "value": 22.0}, {"name": "mosfet", "value": 24.0},
+        ],
+        "problem": False, "charge_enabled": True, "discharge_enabled": True, "balancing": False, "balancing_cells": [],
+        "alarms": [], "device": {"manufacturer": "Daly", "model": None, "serial": None, "hardware": "D2-V1", "firmware": "20_240101"},
     }
     return document | changes
 
 
-def offline(link: str, *, age: float | None = 300.0, battery: str = "main", advice: str = "", **changes: Any) -> dict[str, Any]:
+def offline(
+    link: str, *, age: float | None = 300.0, battery: str = "main", advice: str = "", **changes: Any
+) -> dict[str, Any]:
     """Return a battery that cannot be heard: everything unknown, its last reading `age` seconds ago (None: never)."""
     reading = live(battery, **changes)
-    unknown = {key: [] if isinstance(value, list) else None for key, value in reading.items()}
+    unknown: dict[str, Any] = {key: [] if isinstance(value, list) else None for key, value in reading.items()}
     kept = {key: reading[key] for key in ("battery", "name", "emulated")}
-    age_now = None if age is None else age
     time = None if age is None else iso(age)
-    document = unknown | kept | {"link": link, "age": age_now, "ages": {}, "time": time, "device": {}}
+    document = unknown | kept | {"link": link, "age": age, "ages": {}, "time": time, "device": {}}
     document["last"] = None if age is None else reading | {"age": age, "time": time}
     if advice:
         document["advice"] = advice
@@ -55,8 +65,9 @@ def offline(link: str, *, age: float | None = 300.0, battery: str = "main", advi
 def health(status: str = "ok", *advice: str, **box: Any) -> dict[str, Any]:
     """Return the health of a bridge on a small box."""
     return {
-        "status": status, "version": "1.2.3", "build": None, "bridge": "smartbms", "uid": "00c0ffee", "uptime": 93_600.0,
-        "restart_reason": "stopped cleanly", "ports": {"web": 6789}, "addresses": ["http://smartbms.local:6789/"],
+        "status": status, "version": "1.2.3", "bridge": "smartbms", "uid": "00c0ffee",
+        "uptime": 93_600.0, "restart_reason": "stopped cleanly",
+        "ports": {"web": 6789}, "addresses": ["http://smartbms.local:6789/"],
         "services": [
             {"name": "mqtt", "state": "running", "detail": "connected to mqtt://192.168.1.20", "restarts": 0},
             {"name": "web", "state": "running", "detail": None, "restarts": 0},

@@ -1,4 +1,4 @@
-"""How every state of the page looks: on a phone, a tablet and a desktop, light and dark; kept as pictures for people."""
+"""How every state of the page looks on phone, tablet and desktop, light and dark; kept as pictures for people."""
 
 from __future__ import annotations
 
@@ -8,9 +8,8 @@ from typing import Any
 import pytest
 
 from tests.browser.browser import Browser
-from tests.browser.fake_bridge import fake_bridge
-from tests.browser.states import health, live, offline
-from tests.browser.test_status_page import UNKNOWN, show
+from tests.browser.fake_bridge import fake_bridge, show
+from tests.browser.states import UNKNOWN, health, live, offline
 
 pytestmark = pytest.mark.needs("browser")
 

@@ -57,8 +57,10 @@ def test_without_javascript_and_battery_the_page_tells_how_to_add_one(browser: B
 
 
 @pytest.mark.parametrize(("template", "context", "words"), [
-    ("explain", {"reason": "outside", "address": "203.0.113.7"}, ["203.0.113.7", "web.home_networks", "VPN", "MQTT", "log-in"]),
-    ("explain", {"reason": "host", "address": "evil.example"}, ["evil.example", "web.allowed_hosts", "smartbms.local"]),
+    ("explain", {"reason": "outside", "address": "203.0.113.7"},
+     ["203.0.113.7", "web.home_networks", "VPN", "MQTT", "log-in"]),
+    ("explain", {"reason": "host", "address": "evil.example"},
+     ["evil.example", "web.allowed_hosts", "smartbms.local"]),
     ("not_found", {}, ["There is no such page"]),
 ])
 @pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])

@@ -16,7 +16,7 @@ import pytest
 
 from tests.emulator import daly_sheet as sheet
 
-PROGRAM = (sys.executable, "-c", "from bridge.cli_emulate import emulate; emulate(prog_name='smartbms emulate')")
+PROGRAM = (sys.executable, "-c", "from bridge.cli import main; main()", "emulate")
 ROOT = Path(__file__).resolve().parent.parent.parent
 PATIENCE = 15.0
 
@@ -189,4 +189,5 @@ def test_mistake_on_the_command_line_is_one_sentence_and_exit_code_two(arguments
 
     assert ended.returncode == 2
     assert ended.stdout == ""
-    assert sentence in ended.stderr.splitlines()[-1]
+    assert ended.stderr.startswith(sentence)
+    assert len(ended.stderr.splitlines()) == 1

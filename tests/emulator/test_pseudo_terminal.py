@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import errno
 import os
+import resource
 import termios
 import time
 from collections.abc import AsyncIterator, Callable
@@ -17,7 +18,7 @@ import serial
 from bridge.emulator.battery import EmulatedBattery
 from bridge.emulator.ports import PseudoTerminal
 from bridge.emulator.profile import make_recipe
-from bridge.errors import ConfigError
+from bridge.errors import ConfigError, LinkLost
 from tests.emulator import daly_sheet as sheet
 
 BYTE = 10 / 9600
@@ -257,6 +258,18 @@ async def test_file_in_the_way_of_the_link_is_told(plug: Plug, tmp_path: Path) -
         plug(link=tmp_path / "bms")
 
     assert (tmp_path / "bms").read_text() == "mine"
+
+
+async def test_machine_without_another_pseudo_terminal_is_told(plug: Plug) -> None:
+    free = os.open("/dev/null", os.O_RDONLY)
+    os.close(free)
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (free, hard))
+    try:
+        with pytest.raises(LinkLost, match=r"^There is no pseudo-terminal left: "):
+            plug()
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
 async def test_link_in_a_folder_that_is_not_there_is_told(plug: Plug, tmp_path: Path) -> None:

@@ -127,13 +127,17 @@ class Host:
         )
         return result.stdout
 
+    def ip(self, *arguments: str) -> None:
+        """Run `ip` on the machine."""
+        _ip("-n", self.namespace, *arguments)
+
     def add_address(self, address: str) -> None:
         """Give the machine one more address."""
-        _ip("-n", self.namespace, "addr", "add", f"{address}/24", "dev", "eth0")
+        self.ip("addr", "add", f"{address}/24", "dev", "eth0")
 
     def python(self, code: str, *arguments: str) -> str:
         """Run Python here, and return what it printed."""
-        return self.output(sys.executable, "-c", code, *arguments)
+        return self.output(sys.executable, "-c", code, *arguments, environment={"PYTHONPATH": str(_ROOT)})
 
     @contextmanager
     def alone_on_port_5353(self) -> Iterator[None]:
@@ -221,7 +225,7 @@ class Network:
         # Without duplicate address detection the link-local address is there at once.
         host.output("sh", "-c", "echo 0 > /proc/sys/net/ipv6/conf/eth0/accept_dad")
         host.add_address(host.address)
-        _ip("-n", host.namespace, "link", "set", "eth0", "up")
+        host.ip("link", "set", "eth0", "up")
         _ip("-n", self._switch, "link", "set", port, "up")
         self.join(host)
 

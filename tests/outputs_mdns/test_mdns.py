@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from functools import partial
 from typing import Any
 
 import pytest
 
-from tests.outputs_mdns.network import Avahi, Host, Network, eventually, home_network
+from tests.outputs_mdns.network import Avahi, Host, Network, eventually
 
 pytestmark = [pytest.mark.needs("netns", "avahi"), pytest.mark.timeout(120)]
 
@@ -42,12 +41,6 @@ def zeroconf_browse(host: Host, kind: str, *, count: int = 1) -> dict[str, list[
     """Return the services that python-zeroconf finds, waiting until there are `count`."""
     found: dict[str, list[Any]] = json.loads(host.python(_BROWSER, f"{kind}.local.", "10", str(count)))
     return found
-
-
-@pytest.fixture
-def network() -> Iterator[Network]:
-    with home_network() as network:
-        yield network
 
 
 def found_by_avahi(avahi: Avahi, kind: str) -> dict[str, str]:

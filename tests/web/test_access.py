@@ -5,8 +5,10 @@ from __future__ import annotations
 from ipaddress import ip_address, ip_network
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from web.access import AccessRule, Headers, Refusal, Surroundings
+from web.access import AccessRule, Headers, Refusal, Surroundings, parse_address
 
 HOME = Surroundings(
     networks=tuple(
@@ -81,6 +83,13 @@ def test_home_networks_add_to_the_home() -> None:
     assert judge("10.8.0.9", home_networks=("10.8.0.0/24",)) is None
     assert judge("203.0.113.7", home_networks=("203.0.113.0/24",)) is None
     assert judge("10.8.1.9", home_networks=("10.8.0.0/24",)) is Refusal.OUTSIDE
+
+
+def test_address_is_home_or_not_however_it_is_written() -> None:
+    rule = AccessRule(name="smartbms")
+    assert rule.is_home(ip_address("::ffff:192.168.1.77"), HOME)
+    assert not rule.is_home(ip_address("::ffff:192.168.1.1"), HOME)
+    assert not rule.is_home(ip_address("fe80::1%eth0"), HOME)
 
 
 def test_only_this_machine_is_home_while_nothing_is_known_of_the_network() -> None:
@@ -215,3 +224,33 @@ def test_login_is_asked_for_at_home_too_where_configured() -> None:
     assert judge("192.168.1.77", home_access="login") is Refusal.LOGIN
     assert judge("127.0.0.1", home_access="login") is Refusal.LOGIN
     assert judge("8.8.8.8", home_access="login") is Refusal.OUTSIDE
+
+
+WORDS = st.sampled_from([
+    "192.168.1.77", "127.0.0.1", "::1", "[::1]:80", "8.8.8.8", "for=192.168.1.77", 'for="[fe80::2]"', "smartbms", "",
+    "][",
+])
+HEADERS = st.lists(
+    st.tuples(
+        st.sampled_from(["Host", "X-Forwarded-For", "Forwarded", "Via", "X-Forwarded-Proto", "X-Real-IP", "Cookie"]),
+        st.lists(WORDS | st.text(max_size=20), max_size=4).map(",".join),
+    ),
+    max_size=5,
+)
+
+
+@given(peer=st.ip_addresses().map(str) | st.text(max_size=20), headers=HEADERS)
+def test_no_header_whatever_brings_a_stranger_in(peer: str, headers: list[tuple[str, str]]) -> None:
+    rule = AccessRule(name="smartbms", trusted_proxies=("192.168.1.8",), allowed_hosts=("myhouse.example",))
+    address = parse_address(peer)
+    is_stranger = address is None or not rule.is_home(address, HOME)
+    verdict = rule.judge(peer, headers, HOME)
+    if is_stranger:
+        assert verdict.refusal is Refusal.OUTSIDE
+
+
+@given(headers=HEADERS, last=st.ip_addresses(v=4).filter(lambda each: each.is_global).map(str))
+def test_nothing_before_the_last_forwarded_address_matters(headers: list[tuple[str, str]], last: str) -> None:
+    rule = AccessRule(name="smartbms", trusted_proxies=("192.168.1.8",))
+    verdict = rule.judge("192.168.1.8", (*BY_NAME, *headers, ("X-Forwarded-For", last)), HOME)
+    assert verdict.refusal is not None

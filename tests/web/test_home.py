@@ -23,6 +23,14 @@ connection.request("GET", "/api/batteries/main")
 print(connection.getresponse().status)
 """
 
+_CROWD = """
+import socket, sys
+source, host, port, count = sys.argv[1:]
+crowd = [socket.create_connection((host, int(port)), 10, (source, 0)) for _ in range(int(count))]
+crowd[-1].sendall(b"GET / HTTP/1.0\\r\\n\\r\\n")
+print(crowd[-1].recv(100).split()[1].decode())
+"""
+
 
 def run(*command: str) -> str:
     return subprocess.run(command, capture_output=True, text=True, check=True, timeout=30).stdout
@@ -38,6 +46,11 @@ class Home:
     def ask(self, source: str, host: str, port: int) -> int:
         """Ask for a battery from the address `source` and return the status."""
         return int(run("ip", "netns", "exec", self.others, sys.executable, "-c", _ASK, source, host, str(port)))
+
+    def crowd(self, source: str, host: str, port: int, count: int) -> int:
+        """Open `count` connections from the address `source`, ask on the last and return the status."""
+        command = ("ip", "netns", "exec", self.others, sys.executable, "-c", _CROWD)
+        return int(run(*command, source, host, str(port), str(count)))
 
     @contextmanager
     def serving(self, *home_networks: str) -> Iterator[int]:
@@ -122,3 +135,10 @@ def test_network_that_is_joined_later_is_home_within_moments(home: Home) -> None
             run("ip", "-n", home.bridge, "address", "del", "10.77.0.2/24", "dev", "eth0")
             run("ip", "-n", home.others, "address", "del", "10.77.0.9/24", "dev", "eth0")
     assert statuses[-1] == 200
+
+
+def test_strangers_have_few_places_and_never_those_of_the_home(home: Home) -> None:
+    with home.serving() as port:
+        assert home.crowd("203.0.113.9", "192.168.77.2", port, 8) == 403
+        assert home.crowd("203.0.113.9", "192.168.77.2", port, 9) == 503
+        assert home.crowd("192.168.77.9", "192.168.77.2", port, 40) == 403  # no Host header: read, and explained

@@ -166,6 +166,30 @@ async def test_request_without_a_host_is_not_answered_with_data() -> None:
     assert b"53.12" not in answer
 
 
+async def test_bytes_that_are_no_text_do_no_harm() -> None:
+    async with serving() as it:
+        for request, status in (
+            (b"GET / HTTP/1.1\r\nHost: evil\xff\xfe\r\n", b" 403 "),
+            (b"GET /api/\xff\xfe HTTP/1.1\r\nHost: localhost\r\n", b" 404 "),
+            (b"GET /api/%ff%fe HTTP/1.1\r\nHost: localhost\r\n", b" 404 "),
+            (b"GET /api/batteries/%ff%fe HTTP/1.1\r\nHost: localhost\r\n", b" 404 "),
+            (b"GET /%ff HTTP/1.1\r\nHost: localhost\r\n", b" 404 "),
+        ):
+            answer = await exchange(it, request + b"Connection: close\r\n\r\n")
+            assert status in answer.partition(b"\r\n")[0] or b" 400 " in answer.partition(b"\r\n")[0], answer
+
+
+async def test_failure_of_ours_is_logged_and_tells_the_visitor_nothing(caplog: pytest.LogCaptureFixture) -> None:
+    async with serving() as it:
+        it.health.health = None  # type: ignore[assignment]  # a mistake somewhere inside
+        answer = await it.get("/api/health")
+        assert (await it.get("/api/batteries")).status == 200
+    assert (answer.status, answer.json) == (500, {"error": "Something went wrong; the log says what."})
+    assert answer.headers["Server"] == "SmartBMS"
+    assert answer.headers["X-Content-Type-Options"] == "nosniff"
+    assert "/api/health failed" in caplog.text
+
+
 async def test_endless_header_is_refused() -> None:
     async with serving() as it:
         answer = await exchange(it, b"GET / HTTP/1.1\r\nHost: localhost\r\nX: " + b"x" * 20_000 + b"\r\n\r\n")

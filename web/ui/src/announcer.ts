@@ -20,7 +20,8 @@ export class Announcer {
 
   /** Return the sentence that is to stand in the live region now. */
   next(contact: Contact, pictures: readonly Picture[]): string {
-    const said = [...this.ofContact(contact), ...(contact === "live" ? pictures.flatMap((each) => this.ofBattery(each)) : [])];
+    const said = this.ofContact(contact);
+    if (contact === "live") said.push(...pictures.flatMap((each) => this.ofBattery(each)));
     if (said.length > 0) this.sentence = said.join(" ");
     return this.sentence;
   }

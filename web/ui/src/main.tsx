@@ -1,4 +1,4 @@
-/** Starts the page: joins the feed, what is known, and the view, and redraws when something is new or a second passed. */
+/** Starts the page: joins feed, store and view, and redraws when something is new and every second. */
 
 import "./style.css";
 import { render } from "preact";
@@ -48,8 +48,8 @@ function summary({ live, line, reading }: Picture): string {
   if (!live) return lineWord(line);
   const charge = reading.soc === null ? words.dash : `${brief(reading.soc)}\u00a0%`;
   const way = direction(reading);
-  const flow = reading.power === null || way === "resting" ? words.flow[way] : `${words.flow[way]} ${power(Math.abs(reading.power))}`;
-  return `${charge} ${flow}`;
+  const amount = reading.power === null || way === "resting" ? "" : ` ${power(Math.abs(reading.power))}`;
+  return `${charge} ${words.flow[way]}${amount}`;
 }
 
 function decodeHash(hash: string): string {

@@ -68,11 +68,16 @@ export function picture({ battery, at }: Heard, contact: Contact, now: number, w
 }
 
 function notice(line: Line, advice: string | null, error: string | null, moment: Date | null): Notice | null {
-  const tone = TONES[line];
   if (line === "ok" || line === "late") return null;
-  if (line === "lost") return { line, tone, headline: words.lost.headline(moment), advice: words.lost.advice, error: null };
-  if (line === "refused") return { line, tone, ...words.refused, error: null };
-  return { line, tone, headline: words.link[line].headline, advice: advice ?? words.link[line].advice, error };
+  if (line === "lost") return noticeOf(line, { headline: words.lost.headline(moment), advice: words.lost.advice });
+  if (line === "refused") return noticeOf(line, words.refused);
+  return noticeOf(line, { headline: words.link[line].headline, advice: advice ?? words.link[line].advice }, error);
+}
+
+export function noticeOf(
+  line: Line, { headline, advice }: { headline: string; advice: string }, error: string | null = null,
+): Notice {
+  return { line, tone: TONES[line], headline, advice, error };
 }
 
 export function lineWord(line: Line): string {

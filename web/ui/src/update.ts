@@ -1,4 +1,4 @@
-/** A page from before an update of the bridge reloads itself: once for each new build, so that it never goes in circles. */
+/** A page from before an update of the bridge reloads itself: once for each build, so that it never goes in circles. */
 
 const RELOADED_FOR = "smartbms-reloaded-for";
 

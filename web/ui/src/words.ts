@@ -131,7 +131,8 @@ export const words = {
       moment === null
         ? "Connection to the bridge lost"
         : `Connection to the bridge lost, last value at ${timeOfDay(moment)}`,
-    advice: "This page keeps trying by itself. Check that the bridge has power and that this device is in the same network.",
+    advice:
+      "This page keeps trying by itself. Check that the bridge has power and that this device is in the same network.",
   },
   refused: {
     short: "No access",

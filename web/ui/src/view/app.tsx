@@ -1,7 +1,7 @@
 /** The status screen as a whole: header, batteries to choose from, the chosen battery, and the bridge. */
 
 import type { Picture } from "../picture";
-import { lineWord } from "../picture";
+import { lineWord, noticeOf } from "../picture";
 import type { Health, Reading } from "../protocol";
 import type { Known } from "../store";
 import { words } from "../words";
@@ -93,7 +93,7 @@ function Figures({ battery, reading }: { battery: string; reading: Reading }) {
 function Nothing({ known: { contact, batteries }, health }: { known: Known; health: Health | null }) {
   if (contact === "lost" || contact === "refused") {
     const said = contact === "refused" ? words.refused : { headline: words.unreachable, advice: words.lost.advice };
-    return <NoticeCard notice={{ line: contact, tone: "bad", ...said, error: null }} />;
+    return <NoticeCard notice={noticeOf(contact, said)} />;
   }
   return (
     <div class="narrow">

@@ -10,7 +10,8 @@ import type { Row } from "./value";
 import { Rows } from "./value";
 
 const LINE_ICONS: Readonly<Partial<Record<Line, IconName>>> = {
-  ok: "good", late: "calm", starting: "calm", updating: "calm", asleep: "asleep", unplugged: "unplugged", lost: "offline",
+  ok: "good", late: "calm", starting: "calm", updating: "calm",
+  asleep: "asleep", unplugged: "unplugged", lost: "offline",
 };
 const LEVEL_TONES: Readonly<Record<string, Tone>> = { warning: "warn", protection: "bad", fault: "bad" };
 /** Alarms that are no problem: a full battery is a good thing. */
@@ -68,10 +69,11 @@ export function Alarms({ reading: { alarms }, live }: { reading: Reading; live: 
 
 export function Temperatures({ reading: { temperatures } }: { reading: Reading }) {
   if (temperatures.length === 0) return null;
+  const rows = temperatures.map(({ name, value }) => ({ label: words.sensor(name), value: withUnit(value, 1, "°C") }));
   return (
     <section class="card" aria-labelledby="temperatures">
       <h2 id="temperatures">{words.temperatures}</h2>
-      <Rows rows={temperatures.map(({ name, value }) => ({ label: words.sensor(name), value: withUnit(value, 1, "°C") }))} />
+      <Rows rows={rows} />
     </section>
   );
 }

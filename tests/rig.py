@@ -1,4 +1,4 @@
-"""The parts of a measurement, each a process of its own: emulated batteries, broker, bridge; and a subscriber here.
+"""Real parts as processes of their own: emulated batteries, broker, bridge; and a subscriber here.
 
 Everything runs on loopback, in a directory that is removed at the end; only processes started here are ended.
 """
@@ -9,15 +9,15 @@ import contextlib
 import json
 import os
 import shutil
-import signal
 import socket
 import subprocess
 import sys
 import time
+import urllib.request
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import paho.mqtt.client as paho
 from paho.mqtt.enums import CallbackAPIVersion
@@ -38,12 +38,16 @@ def process(*command: str, log: Path, **options: Any) -> Iterator[subprocess.Pop
         try:
             yield running
         finally:
-            running.send_signal(signal.SIGTERM)
+            running.terminate()
             try:
                 running.wait(10)
             except subprocess.TimeoutExpired:
                 running.kill()
                 running.wait()
+            for pipe in (running.stdin, running.stdout):
+                if pipe is not None:
+                    with contextlib.suppress(OSError):
+                        pipe.close()
 
 
 def wait_until(condition: Callable[[], Any], what: str, *, seconds: float = 20.0, step: float = 0.002) -> Any:
@@ -56,25 +60,51 @@ def wait_until(condition: Callable[[], Any], what: str, *, seconds: float = 20.0
     return result
 
 
+@dataclass(frozen=True)
+class Emulated:
+    """A battery that is being played."""
+
+    port: str
+    truth: Path
+    """What it served, one JSON object a line."""
+    process: subprocess.Popen[str]
+
+    def order(self, text: str) -> None:
+        """Change what happens while it runs: `fault silence for 30`, `current -20` …"""
+        if self.process.stdin is None:
+            raise RuntimeError("the emulator has no standard input")
+        self.process.stdin.write(text + "\n")
+        self.process.stdin.flush()
+
+    def served(self) -> list[dict[str, Any]]:
+        """Return what it served so far."""
+        return [json.loads(line) for line in self.truth.read_text().splitlines() if line.endswith("}")]
+
+
 @contextlib.contextmanager
-def emulated_battery(folder: Path, *options: str) -> Iterator[tuple[str, Path]]:
-    """Play one Daly on a pseudo-terminal; give its path and the file of what it served."""
+def emulated_battery(folder: Path, *options: str) -> Iterator[Emulated]:
+    """Play one Daly on a pseudo-terminal."""
     link, truth = folder / "battery", folder / "truth.jsonl"
     command = (*SMARTBMS, "emulate", "daly", "--link", str(link), "--ground-truth", str(truth), *options)
-    with process(*command, log=folder / "emulator.log"):
+    with process(*command, log=folder / "emulator.log", stdin=subprocess.PIPE) as running:
         wait_until(link.exists, "the emulated battery's port")
-        yield str(link), truth
+        yield Emulated(port=str(link), truth=truth, process=running)
+
+
+def free_port() -> int:
+    """Return a port of loopback that nobody listens on now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
 
 
 @contextlib.contextmanager
-def mosquitto(folder: Path) -> Iterator[int]:
-    """Run the broker on a free port of loopback and give the port."""
+def mosquitto(folder: Path, *, port: int | None = None) -> Iterator[int]:
+    """Run the broker on `port` (default: a free one) of loopback and give the port."""
     program = shutil.which("mosquitto") or shutil.which("mosquitto", path="/usr/sbin")
     if program is None:
         raise Missing("mosquitto is not installed: sudo apt install mosquitto")
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = int(probe.getsockname()[1])
+    port = port or free_port()
     configuration = folder / "mosquitto.conf"
     configuration.write_text(f"listener {port} 127.0.0.1\nallow_anonymous true\nset_tcp_nodelay true\n")
     with process(program, "-c", str(configuration), log=folder / "mosquitto.log"):
@@ -94,7 +124,7 @@ class Subscriber:
     port: int
     messages: list[tuple[float, str, dict[str, Any]]] = field(default_factory=list)
 
-    def __enter__(self) -> Subscriber:
+    def __enter__(self) -> Self:
         self._client = paho.Client(CallbackAPIVersion.VERSION2, protocol=paho.MQTTv311)
         self._client.on_message = self._note
         self._client.connect("127.0.0.1", self.port)
@@ -115,7 +145,7 @@ class Subscriber:
 class Bridge:
     """A running bridge."""
 
-    pid: int
+    process: subprocess.Popen[str]
     data: Path
     started: float
     """Unix time just before the process was made."""
@@ -123,13 +153,13 @@ class Bridge:
     @property
     def cpu_seconds(self) -> float:
         """Processor time that it has used."""
-        fields = Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()
+        fields = Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(")")[2].split()
         return (int(fields[11]) + int(fields[12])) / TICKS
 
     @property
     def memory(self) -> float:
         """Resident memory, MiB."""
-        status = Path(f"/proc/{self.pid}/status").read_text()
+        status = Path(f"/proc/{self.process.pid}/status").read_text()
         return int(status.partition("VmRSS:")[2].split()[0]) / 1024
 
     @property
@@ -142,16 +172,35 @@ class Bridge:
         return port if isinstance(port, int) else None
 
 
+    @property
+    def log(self) -> str:
+        """What it has told so far."""
+        return (self.data.parent / "bridge.log").read_text()
+
+    def get(self, path: str) -> Any:
+        """Return the JSON object that the page's port has at `path`; None while it does not answer."""
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{self.web_port}{path}", timeout=5) as answer:
+                return json.load(answer)
+        except (OSError, ValueError):
+            return None
+
+    def kill(self) -> None:
+        """End it at once, as a power cut would."""
+        self.process.kill()
+        self.process.wait()
+
+
 @contextlib.contextmanager
 def bridge(folder: Path, configuration: str) -> Iterator[Bridge]:
-    """Run the bridge on `configuration` with fresh data."""
+    """Run the bridge on `configuration`, its data in `folder / "data"`."""
     file, data = folder / "bridge.toml", folder / "data"
     file.write_text(configuration)
     started = time.time()
     with process(
         *SMARTBMS, "run", "--config", str(file), "--data", str(data), log=folder / "bridge.log"
     ) as running:
-        yield Bridge(pid=running.pid, data=data, started=started)
+        yield Bridge(process=running, data=data, started=started)
 
 
 def cpu_share(measured: Bridge, seconds: float) -> float:
