@@ -9,6 +9,7 @@ import asyncio
 import logging
 import os
 import random
+import secrets
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -22,9 +23,10 @@ from bridge import __version__
 from bridge.battery.sign import Sign
 from bridge.bus import open_serial
 from bridge.clock import SystemClock
-from bridge.config import Settings
+from bridge.config import MqttSection, Secret, Settings
+from bridge.config.files import keep_secrets
 from bridge.emulator.service import EmulatorService
-from bridge.errors import ConfigError
+from bridge.errors import ConfigError, StorageError
 from bridge.health import HealthMonitor
 from bridge.hub import Hub
 from bridge.interfaces import Identity
@@ -43,8 +45,8 @@ from web.surroundings import read_surroundings
 _LOGGER = logging.getLogger(__name__)
 
 _LEARNED = "learned.json"
-_LOOK_EVERY = 10.0
-"""s between two looks at the machine's addresses."""
+_LOOK_EVERY, _FIRST_LOOKS = 10.0, 0.5
+"""s between two looks at the machine's addresses, and before they were told for the first time."""
 IPV4 = 4
 
 
@@ -56,6 +58,8 @@ class Notice:
     """Of the pages, best first."""
     broker: str | None
     """URL of the embedded broker; None where it is off."""
+    login: tuple[str, Secret] | None
+    """User name and password for the embedded broker; None where it is not open to the home network."""
 
 
 class Learned:
@@ -80,7 +84,15 @@ class Learned:
         """Remember the sign; the file is written off the loop."""
         self._signs[battery] = sign
         content = msgspec.json.encode({"current_sign": self._signs})
-        asyncio.get_running_loop().run_in_executor(None, self._data.write, _LEARNED, content)
+        asyncio.get_running_loop().run_in_executor(None, _keep, self._data.write, _LEARNED, content)
+
+
+def _keep(write: Callable[..., None], *arguments: object) -> None:
+    """Write something down; a disk that cannot is told and stops nothing."""
+    try:
+        write(*arguments)
+    except StorageError as error:
+        _LOGGER.warning("%s", error)
 
 
 def _parse_signs(data: bytes) -> dict[str, Sign]:
@@ -120,6 +132,10 @@ class _Whereabouts:
             hosts = [self._mdns.host_name] if self._mdns.host_name else []
             hosts += self._own or ("localhost",)
         return tuple(f"http://{f'[{each}]' if ':' in each else each}:{port}" for each in hosts)
+
+    def is_settled(self) -> bool:
+        """Whether it is known if there is a name."""
+        return all(each.state != "starting" for each in self._board.statuses() if each.name == "mdns")
 
     def best_address(self) -> str | None:
         """Return the address that a machine at home can use: numbers rather than a name that it may not resolve."""
@@ -164,23 +180,39 @@ class _RunRecorder:
     async def run(self) -> None:
         """Write the record now and whenever a port changes; at the end say that the end was orderly."""
         told: tuple[str, ...] = ()
-        await asyncio.to_thread(self._data.record_run, self._record)
+        await asyncio.to_thread(_keep, self._data.record_run, self._record)
         try:
             while True:
                 self._board.ports_changed.clear()
                 ports = dict(self._board.ports)
                 if ports != self._record.ports:
                     self._record = replace(self._record, ports=ports)
-                    await asyncio.to_thread(self._data.record_run, self._record)
+                    await asyncio.to_thread(_keep, self._data.record_run, self._record)
                 await asyncio.to_thread(self._where.refresh)
-                if (addresses := self._where.addresses()) and addresses != told:
+                addresses = self._where.addresses()
+                if addresses and addresses != told and self._where.is_settled():
                     told = addresses
                     self._tell(told)
                 with suppress(TimeoutError):
-                    async with asyncio.timeout(_LOOK_EVERY):
+                    async with asyncio.timeout(_LOOK_EVERY if told else _FIRST_LOOKS):
                         await self._board.ports_changed.wait()
         finally:
-            self._data.record_run(replace(self._record, ports={}, stopped=True))
+            _keep(self._data.record_run, replace(self._record, ports={}, stopped=True))
+
+
+def _with_login(settings: MqttSection, data: DataDirectory) -> MqttSection:
+    """Make the login of an embedded broker that is open to the home, where none is set. Blocks on the disk."""
+    if settings.url != "embedded" or settings.embedded_bind != "lan" or settings.password is not None:
+        return settings
+    made = {"username": settings.username or "smartbms", "password": secrets.token_urlsafe(12)}
+    keep_secrets(data, "mqtt", made)
+    return msgspec.structs.replace(settings, username=made["username"], password=Secret(made["password"]))
+
+
+def _login(settings: MqttSection) -> tuple[str, Secret] | None:
+    if settings.url != "embedded" or settings.embedded_bind != "lan":
+        return None
+    return (settings.username, settings.password) if settings.username and settings.password else None
 
 
 class App:
@@ -201,6 +233,7 @@ class App:
         identity = Identity(uid=kept.uid, name=settings.bridge.name, version=__version__, build=__version__)
         learned = Learned(data)
         await asyncio.to_thread(learned.load)
+        mqtt_settings = await asyncio.to_thread(_with_login, settings.mqtt, data)
 
         batteries = [each for each in settings.battery if each.enabled]
         hub = Hub(describe(each) for each in batteries)
@@ -220,11 +253,11 @@ class App:
         health = HealthMonitor(
             board=board, data=data.path, restart_reason=restart_reason(previous, boot), addresses=where.addresses
         )
-        broker = EmbeddedBroker(settings=settings.mqtt, board=board, is_home=where.is_home)
+        broker = EmbeddedBroker(settings=mqtt_settings, board=board, is_home=where.is_home)
         mqtt = MqttOutput(
-            settings=settings.mqtt, identity=identity, hub=hub, health=health, board=board, clock=clock, data=data.path,
+            settings=mqtt_settings, identity=identity, hub=hub, health=health, board=board, clock=clock, data=data.path,
             broker_url=lambda: broker.url, random=random.Random(), configuration_url=where.best_address,
-            known_topic=kept.mqtt_name, remember_topic=data.remember_mqtt_name,
+            known_topic=kept.mqtt_name, remember_topic=partial(_keep, data.remember_mqtt_name),
         )  # fmt: skip
         web = WebServer(
             settings=settings.web, identity=identity, hub=hub, sources=sources, health=health, board=board, clock=clock
@@ -243,7 +276,9 @@ class App:
             board.add(f"battery {battery}", source)
         board.add("record", _RunRecorder(
             data=data, board=board, record=record, where=where,
-            tell=lambda addresses: self._ready(Notice(addresses=addresses, broker=broker.url)),
+            tell=lambda addresses: self._ready(
+                Notice(addresses=addresses, broker=broker.url, login=_login(mqtt_settings))
+            ),
         ))  # fmt: skip
         try:
             await board.run()

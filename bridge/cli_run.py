@@ -8,6 +8,7 @@ import gc
 import logging
 import os
 import signal
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -69,15 +70,20 @@ async def _run(settings: Settings, storage: DataDirectory) -> None:
 
 
 def _show(notice: Notice) -> None:
-    """Print where the bridge can be found."""
+    """Print where the bridge can be found; a password only on a console, never into a journal."""
     first, *others = notice.addresses
-    click.echo(f"\n  SmartBMS Bridge {__version__}\n\n  Open     {first}")
-    for address in others:
-        click.echo(f"  or       {address}")
+    lines = [f"SmartBMS Bridge {__version__}", "", f"Open     {first}"]
+    lines += [f"or       {address}" for address in others]
     if notice.broker is not None:
-        click.echo(f"  MQTT     {notice.broker} (embedded broker, for trying out)")
-        click.echo(
-            "\n  To Home Assistant, better: mqtt.url = \"mqtt://…\" of Home Assistant's own broker in bridge.toml;\n"
-            '  or open the embedded one to your home: mqtt.embedded_bind = "lan".'
-        )
-    click.echo("")
+        lines.append(f"MQTT     {notice.broker} (embedded broker, for trying out)")
+    if notice.login is not None:
+        user, password = notice.login
+        shown = password.reveal() if sys.stdout.isatty() else "in secrets.toml of the data directory"
+        lines.append(f"         at home: user {user}, password {shown}")
+    elif notice.broker is not None:
+        lines += [
+            "",
+            "To Home Assistant, better: mqtt.url = \"mqtt://…\" of Home Assistant's own broker in bridge.toml;",
+            'or open the embedded one to your home: mqtt.embedded_bind = "lan".',
+        ]
+    click.echo("\n" + "\n".join(f"  {line}".rstrip() for line in lines) + "\n")

@@ -122,7 +122,10 @@ class LineStatistics:
 class BatterySource(Protocol):
     """One battery's conversation, as others see it."""
 
-    description: BatteryDescription
+    @property
+    def description(self) -> BatteryDescription:
+        """What is configured."""
+        ...
 
     def statistics(self) -> LineStatistics:
         """What happened on the line so far."""

@@ -179,8 +179,10 @@ class Bridge:
 
     def get(self, path: str) -> Any:
         """Return the JSON object that the page's port has at `path`; None while it does not answer."""
+        if (port := self.web_port) is None:
+            return None
         try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{self.web_port}{path}", timeout=5) as answer:
+            with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=5) as answer:
                 return json.load(answer)
         except (OSError, ValueError):
             return None

@@ -109,15 +109,11 @@ class LinkMonitor:
         if not self._is_plugged:
             return LinkState.UNPLUGGED
         if self._accepted_at is None:
-            if now - self._started_at < STARTING_SECONDS:
-                return LinkState.STARTING
-            return self._reason()
+            return LinkState.STARTING if now - self._started_at < STARTING_SECONDS else self._reason()
         age = now - self._accepted_at
         if age <= 2 * self.period:
             return LinkState.OK
-        if age <= 3 * self.period + 1:
-            return LinkState.LATE
-        return self._reason()
+        return LinkState.LATE if age <= 3 * self.period + 1 else self._reason()
 
     def next_look(self, now: float) -> float | None:
         """Return when the state may change by the mere passing of time; None where it cannot."""

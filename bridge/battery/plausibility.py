@@ -209,6 +209,12 @@ def _is_close(key: str, value: Any, other: Any) -> bool:
     return bool(value == other)
 
 
+def _is_close_cell(value: float | None, other: float | None) -> bool:
+    if value is None or other is None:
+        return value is other
+    return abs(value - other) <= CELL_JUMP + 1e-9
+
+
 def _is_close_temperature(value: Temperature, other: Temperature) -> bool:
     if value.value is None or other.value is None:
         return value.value is other.value

@@ -9,12 +9,17 @@ from datetime import UTC, datetime
 from typing import Any
 
 from bridge.battery.model import BatteryState, LinkStatus
-from bridge.battery.quantities import QUANTITIES, Shape
+from bridge.battery.quantities import BY_KEY, QUANTITIES, Shape
 
 _NUMBERS = tuple((each.key, each.digits) for each in QUANTITIES if each.shape is Shape.NUMBER)
 _NOTICES = frozenset({"soc_high"})
 """Alarms that are no problem: a full battery is a good thing."""
+_CELL_DIGITS, _TEMPERATURE_DIGITS = BY_KEY["cell_voltages"].digits, BY_KEY["temperatures"].digits
 _FLAGS = tuple(each.key for each in QUANTITIES if each.shape is Shape.FLAG)
+
+
+def _rounded(value: float | None, digits: int | None) -> float | None:
+    return value if value is None or not digits else round(value, digits)
 
 
 def timestamp(seconds: float | None) -> str | None:
@@ -48,12 +53,13 @@ def reading_document(state: BatteryState, now: float) -> dict[str, Any]:
     if state.link.advice is not None:
         document["advice"] = state.link.advice
     for key, digits in _NUMBERS:
-        value = getattr(state, key)
-        document[key] = value if value is None or not digits else round(value, digits)
+        document[key] = _rounded(getattr(state, key), digits)
     for key in _FLAGS:
         document[key] = getattr(state, key)
-    document["cell_voltages"] = list(state.cell_voltages)
-    document["temperatures"] = [{"name": each.name, "value": each.value} for each in state.temperatures]
+    document["cell_voltages"] = [_rounded(each, _CELL_DIGITS) for each in state.cell_voltages]
+    document["temperatures"] = [
+        {"name": each.name, "value": _rounded(each.value, _TEMPERATURE_DIGITS)} for each in state.temperatures
+    ]
     document["balancing_cells"] = list(state.balancing_cells)
     document["alarms"] = [
         {"code": each.code, "level": each.level.value, "cell": each.cell} for each in state.alarms

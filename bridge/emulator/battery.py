@@ -33,7 +33,7 @@ class Answer:
     """What a device sends to one request."""
 
     frames: tuple[bytes, ...]
-    """As they leave the device: faults of the line not included."""
+    """As they leave the device; what the line drops or corrupts is still in them."""
     latency: float
     """s from the request's last byte to the first of these."""
     heard: Heard

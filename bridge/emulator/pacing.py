@@ -15,6 +15,8 @@ from bridge.emulator.battery import Answer, EmulatedBattery
 
 PIECE = 16
 """Bytes that are delivered at once at most."""
+_BACKLOG = 512
+"""Bytes on the wire towards the device at most; what a writer stuffs in beyond does not make later requests wait."""
 TOO_LATE = 1.0
 """s after which what should have been on the wire long ago is not sent any more: this process was halted."""
 
@@ -54,7 +56,8 @@ class Wire:
     def receive(self, data: bytes) -> None:
         """Take bytes that the reader has just put on the wire."""
         now = self._loop.time()
-        self._heard_until = max(now, self._heard_until) + len(data) * self._byte_time
+        busy_until = max(now, self._heard_until) + len(data) * self._byte_time
+        self._heard_until = min(busy_until, now + _BACKLOG * self._byte_time)
         answer = self._battery.answer(data, self._heard_until)
         if answer is None or self._is_stopped:
             return

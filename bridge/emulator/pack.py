@@ -61,7 +61,8 @@ class PackDesign:
     ambient: float = 21.0
     """°C around the pack, and of the pack at the start."""
     sensors: tuple[str, ...] = ("sensor_1", "sensor_2")
-    """Names of the temperature sensors in the order of the wire; `mosfet` and `ambient` measure those, others cells."""
+    """Names of the temperature sensors, one at least, in the order of the wire; `mosfet` and `ambient` measure those,
+    all others cells."""
     cycles: int = 12
     discharged_before: float = 3360.0
     """Ah drawn since the pack was made."""
@@ -384,7 +385,7 @@ class Pack:
     def _measures(self) -> dict[str, float]:
         """Return what the protections watch."""
         high, low, current = max(self._voltage), min(self._voltage), self._current
-        offsets = self._sensor_offsets or (0.0,)
+        offsets = self._sensor_offsets
         return {
             "cell_max": high, "cell_min": low, "cell_delta": high - low, "pack": sum(self._voltage),
             "charge_current": max(current, 0.0), "discharge_current": max(-current, 0.0),

@@ -11,7 +11,7 @@ from dataclasses import replace
 
 from bridge.emulator.battery import EmulatedBattery
 from bridge.emulator.ports import MemoryPort, PseudoTerminal
-from bridge.emulator.profile import recipe_from_url
+from bridge.emulator.profile import Recipe, recipe_from_url
 from bridge.emulator.truth import Witness
 from bridge.errors import LinkLost
 from bridge.interfaces import Clock, Link, LinkOpener, LinkOptions
@@ -31,7 +31,9 @@ class EmulatorService:
 
     async def __call__(self, url: str, options: LinkOptions) -> Link:
         """Open the emulated battery `url`, at its own speed; raise LinkLost while it is unplugged, LinkBusy in use."""
-        port = self._port(url)
+        if url not in self._ports:
+            self._play(url, await asyncio.to_thread(recipe_from_url, url))
+        port = self._ports[url]
         if isinstance(port, MemoryPort):
             return port.connect()
         if port.path is None:
@@ -49,18 +51,19 @@ class EmulatorService:
 
     def battery(self, url: str) -> EmulatedBattery:
         """Return the battery behind `url`, to be played with: its faults, current, charge and temperature."""
-        return self._port(url).battery
-
-    def _port(self, url: str) -> PseudoTerminal | MemoryPort:
         if url not in self._ports:
-            recipe = recipe_from_url(url)
-            monotonic, wall = self._clock.monotonic(), self._clock.wall()
-            battery = EmulatedBattery(
-                recipe, clock=self._clock.monotonic, wall_offset=(wall or 0.0) - monotonic, witness=self._witness
-            )
-            port = PseudoTerminal(battery) if recipe.on_pty else MemoryPort(battery, url=url)
-            port.open()
-            self._ports[url] = port
-            place = f" on {port.path}" if isinstance(port, PseudoTerminal) else ""
-            _LOGGER.info("Playing %s%s", url, place)
-        return self._ports[url]
+            self._play(url, recipe_from_url(url))
+        return self._ports[url].battery
+
+    def _play(self, url: str, recipe: Recipe) -> None:
+        """Begin to play a battery, unless somebody else just did."""
+        if url in self._ports:
+            return
+        monotonic, wall = self._clock.monotonic(), self._clock.wall()
+        battery = EmulatedBattery(
+            recipe, clock=self._clock.monotonic, wall_offset=(wall or 0.0) - monotonic, witness=self._witness
+        )
+        port = PseudoTerminal(battery) if recipe.on_pty else MemoryPort(battery, url=url)
+        port.open()
+        self._ports[url] = port
+        _LOGGER.info("Playing %s on %s", url, port.path if isinstance(port, PseudoTerminal) else "a link in memory")

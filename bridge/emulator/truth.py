@@ -1,6 +1,6 @@
 """What an emulated battery really said: the standard against which a reader is judged.
 
-`Served` is one answer with its values at the wire's resolution, before any fault touched it. `Memory` keeps all values
+`Served` is one answer with its values at the wire's resolution, before any fault of the line. `Memory` keeps all values
 of a run, `TruthFile` writes them as JSON lines. Knows nothing of how a line carries them.
 """
 
@@ -25,7 +25,7 @@ class Served:
     """Name of the question."""
     request: bytes
     reply: bytes
-    """What the device meant to send."""
+    """What left the device; bytes that the line drops or corrupts are as they were."""
     values: Mapping[str, Any]
     """What the reply says, by key; empty where the device was made to answer wrongly."""
     faults: tuple[str, ...]

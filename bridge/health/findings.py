@@ -9,12 +9,16 @@ from bridge.interfaces import Box, ServiceStatus
 
 _SLOW, _TOO_SLOW = 0.05, 0.1
 """s of loop delay."""
+_SMALL_SHARE, _BUSY = 10.0, 80.0
+"""% of one core used by the bridge, and % of all cores used by everything, by which others are to blame."""
 _HOT = 80.0
 """°C from which a Raspberry Pi slows itself down."""
 _LITTLE_ROOM, _NO_ROOM = 50_000_000, 10_000_000
 """Bytes free on the disk."""
 _RECENT_START = 86_400.0
 """s for which it is worth knowing why the bridge was started."""
+
+_POLL_LESS = "Raise poll_interval to 2, then by 1 until this goes away, or read fewer batteries with this machine."
 
 OK, WARN, BAD = "ok", "warn", "bad"
 _SEVERITY = (OK, WARN, BAD)
@@ -62,19 +66,18 @@ def _speed(box: Box) -> Iterator[Finding]:
         return
     is_bad = delay > _TOO_SLOW
     verdict = "too slow" if is_bad else "at its limit"
-    used = ""
+    cause, cure = "", _POLL_LESS
     if box.process_cpu is not None and box.total_cpu is not None:
-        used = (
+        cause = (
             f" The bridge uses {box.process_cpu:.0f} % of one core, "
             f"all programs together {box.total_cpu:.0f} % of the processor."
         )
+        if box.process_cpu < _SMALL_SHARE and box.total_cpu > _BUSY:
+            cure = f"Another program keeps it busy: move or stop that one first. {_POLL_LESS}"
     yield Finding(
         kind="slow",
         level=BAD if is_bad else WARN,
-        sentence=(
-            f"This machine is {verdict}: the bridge runs {1000 * delay:.0f} ms late.{used} "
-            "Raise poll_interval to 2, then by 1 until this goes away, or read fewer batteries with this machine."
-        ),
+        sentence=f"This machine is {verdict}: the bridge runs {1000 * delay:.0f} ms late.{cause} {cure}",
     )
 
 

@@ -43,7 +43,7 @@ class Machine:
         self._had_under_voltage = False
 
     def sample(self) -> Box:
-        """Measure everything but the loop delay; the use of the processor is that since the last call. Blocks briefly."""
+        """Measure all but the loop delay; the use of the processor is that since the last call. Blocks for a moment."""
         return Box(
             process_cpu=self._process_cpu(),
             total_cpu=self._total_cpu(),

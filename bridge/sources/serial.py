@@ -108,16 +108,16 @@ class SerialSource:
         """Talk with the battery until cancelled; a port that is not there is tried again every second."""
         loop = asyncio.get_running_loop()
         self._look()
+        due = loop.time()
         try:
             while True:
-                started = loop.time()
                 try:
                     await self.cycle()
+                    due = max(due + self._interval, loop.time())  # on a grid: being woken late does not add up
                 except LinkError as error:
                     self._unplugged(error)
-                    await asyncio.sleep(REOPEN_SECONDS)
-                    continue
-                await asyncio.sleep(max(started + self._interval - loop.time(), 0.0))
+                    due = loop.time() + REOPEN_SECONDS
+                await asyncio.sleep(due - loop.time())
         finally:
             if self._timer is not None:
                 self._timer.cancel()

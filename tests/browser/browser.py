@@ -99,7 +99,8 @@ class Browser:
     ) -> Iterator[Page]:
         """Give a new tab: a phone in Berlin, in light colours, unless said otherwise."""
         number = self.call(
-            "open", width=width, height=height, dark=dark, scripts=scripts, locale=locale, zone="Europe/Berlin", calm=calm
+            "open", width=width, height=height, dark=dark, scripts=scripts, locale=locale, calm=calm,
+            zone="Europe/Berlin",
         )
         try:
             yield Page(self, number)

@@ -26,7 +26,8 @@ const methods = {
     const page = await context.newPage();
     const seen = { errors: [], requests: [], bytes: 0 };
     page.on("console", (message) => {
-      if (["error", "warning"].includes(message.type())) seen.errors.push(`console ${message.type()}: ${message.text()}`);
+      const type = message.type();
+      if (type === "error" || type === "warning") seen.errors.push(`console ${type}: ${message.text()}`);
     });
     page.on("pageerror", (error) => seen.errors.push(`uncaught: ${error}`));
     page.on("request", (request) => seen.requests.push(request.url()));
@@ -65,7 +66,9 @@ const methods = {
     // Through the debugger, not as a script element: the page's own security policy stays in force
     await pages.get(page).page.evaluate(AXE);
     const { violations } = await pages.get(page).page.evaluate("axe.run()");
-    return violations.map(({ id, impact, help, nodes }) => `${impact}: ${id}: ${help}: ${nodes.map((node) => node.html).join(" ")}`);
+    return violations.map(
+      ({ id, impact, help, nodes }) => `${impact}: ${id}: ${help}: ${nodes.map((node) => node.html).join(" ")}`,
+    );
   },
 };
 

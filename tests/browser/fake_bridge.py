@@ -149,7 +149,8 @@ class FakeBridge:
         self.page_loads += 1
         text = self.render(
             "status.html.jinja", bridge="smartbms", version="1.2.3", batteries=list(self.batteries.values()),
-            health=self.health, missing="It was made without Node.js.", rows=_rows, link_text=_link_text, **self.manifest,
+            health=self.health, missing="It was made without Node.js.", rows=_rows, link_text=_link_text,
+            **self.manifest,
         )
         return _compressed(text.encode(), "text/html")
 

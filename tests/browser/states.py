@@ -40,7 +40,10 @@ def live(battery: str = "main", **changes: Any) -> dict[str, Any]:
             {"name": "cell_1", "value": 21.0}, {"name": "cell_2", "value": 22.0}, {"name": "mosfet", "value": 24.0},
         ],
         "problem": False, "charge_enabled": True, "discharge_enabled": True, "balancing": False, "balancing_cells": [],
-        "alarms": [], "device": {"manufacturer": "Daly", "model": None, "serial": None, "hardware": "D2-V1", "firmware": "20_240101"},
+        "alarms": [],
+        "device": {
+            "manufacturer": "Daly", "model": None, "serial": None, "hardware": "D2-V1", "firmware": "20_240101",
+        },
     }
     return document | changes
 
@@ -74,8 +77,8 @@ def health(status: str = "ok", *advice: str, **box: Any) -> dict[str, Any]:
             {"name": "mdns", "state": "running", "detail": "smartbms.local", "restarts": 0},
         ],
         "box": {
-            "loop_delay_p99": 0.0031, "process_cpu": 1.2, "total_cpu": 9.0, "memory": 51_000_000, "under_voltage": False,
-            "temperature": 48.2, "disk_free": 21_400_000_000,
+            "loop_delay_p99": 0.0031, "process_cpu": 1.2, "total_cpu": 9.0, "memory": 51_000_000,
+            "under_voltage": False, "temperature": 48.2, "disk_free": 21_400_000_000,
         } | box,
         "advice": list(advice), "batteries": {},
     }

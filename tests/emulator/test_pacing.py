@@ -130,6 +130,18 @@ async def test_of_questions_that_waited_together_only_the_last_is_answered() -> 
 
 
 @in_virtual_time
+async def test_flood_does_not_make_later_questions_wait() -> None:
+    reader = MemoryReader([("latency", "5")])
+
+    reader.write(bytes(100_000))  # 104 s on the wire
+    await asyncio.sleep(1)
+    begin = reader.loop.time()
+
+    assert sheet.decode(0x90, await reader.ask(sheet.request(0x90)))
+    assert reader.arrivals[-1][0] - begin == pytest.approx(26 * BYTE + 0.005, abs=1e-6)
+
+
+@in_virtual_time
 async def test_answers_that_are_long_overdue_are_not_sent_any_more() -> None:
     reader = MemoryReader()
     reader.write(sheet.request(0x90))

@@ -30,12 +30,21 @@ def test_loop_delay_warns_above_50_ms_and_is_bad_above_100_ms(delay: float, expe
 
 
 def test_slow_machine_is_told_to_poll_less_often_and_who_uses_the_processor() -> None:
-    _, (sentence,) = judged(Box(loop_delay_p99=0.123, process_cpu=3.4, total_cpu=97.0))
+    _, (sentence,) = judged(Box(loop_delay_p99=0.123, process_cpu=63.4, total_cpu=97.0))
 
     assert sentence == (
-        "This machine is too slow: the bridge runs 123 ms late. The bridge uses 3 % of one core, all programs together "
-        "97 % of the processor. Raise poll_interval to 2, then by 1 until this goes away, or read fewer batteries with "
-        "this machine."
+        "This machine is too slow: the bridge runs 123 ms late. The bridge uses 63 % of one core, "
+        "all programs together 97 % of the processor. "
+        "Raise poll_interval to 2, then by 1 until this goes away, or read fewer batteries with this machine."
+    )
+
+
+def test_machine_kept_busy_by_other_programs_is_told_to_look_for_them_first() -> None:
+    _, (sentence,) = judged(Box(loop_delay_p99=0.123, process_cpu=1.4, total_cpu=97.0))
+
+    assert sentence.endswith(
+        "all programs together 97 % of the processor. Another program keeps it busy: move or stop that one first. "
+        "Raise poll_interval to 2, then by 1 until this goes away, or read fewer batteries with this machine."
     )
 
 

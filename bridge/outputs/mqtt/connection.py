@@ -232,6 +232,20 @@ class Connection(aiomqtt.Client):
             self._connected.set_exception(ClosedEarly(str(reason_code)))
         super()._on_disconnect(client, userdata, flags, reason_code, properties)
 
+    def _on_subscribe(
+        self, client: PahoClient, userdata: Any, mid: int, reason_codes: list[ReasonCode],
+        properties: Properties | None = None,
+    ) -> None:
+        if mid in self._pending_subscribes:  # else who asked has been cancelled meanwhile
+            super()._on_subscribe(client, userdata, mid, reason_codes, properties)
+
+    def _on_unsubscribe(
+        self, client: PahoClient, userdata: Any, mid: int, reason_codes: list[ReasonCode],
+        properties: Properties | None = None,
+    ) -> None:
+        if mid in self._pending_unsubscribes:
+            super()._on_unsubscribe(client, userdata, mid, reason_codes, properties)
+
     def _on_publish(
         self, client: PahoClient, userdata: Any, mid: int, reason_code: ReasonCode, properties: Properties
     ) -> None:

@@ -121,12 +121,7 @@ class Publisher:
             self._keep(sender, self._topics.availability(battery), "offline")
 
     def _is_due(self, sent: _Sent) -> bool:
-        interval = self._settings.publish_interval
-        now = self._clock.monotonic()
-        if now < sent.due - _EARLY * interval:
-            return False
-        sent.due = max(sent.due, now) + interval
-        return True
+        return self._clock.monotonic() >= sent.due - _EARLY * self._settings.publish_interval
 
     def _keep(
         self, sender: Sender, topic: str, payload: bytes | str, properties: LiveProperties | None = None
@@ -174,11 +169,15 @@ class Publisher:
                 sender.send(self._topics.event(battery), encode(document), qos=1, properties=_DOCUMENT)
 
     def _send_state(self, sender: Sender, state: BatteryState, sent: _Sent) -> None:
-        document = reading_document(state, self._clock.monotonic())
+        now = self._clock.monotonic()
+        document = reading_document(state, now)
         sender.send(self._topics.state(state.battery), encode(document), properties=self._for_states[state.battery])
         sent.accepted_at = state.accepted_at
         sent.block_times = state.block_times
         sent.has_values = state.link.state.is_online
+        interval = self._settings.publish_interval
+        is_on_time = abs(now - sent.due) <= _EARLY * interval
+        sent.due = (sent.due if is_on_time else now) + interval
         if self._settings.values:
             self._send_values(sender, state, document, sent)
 

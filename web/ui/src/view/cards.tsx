@@ -50,10 +50,10 @@ export function Alarms({ reading: { alarms }, live }: { reading: Reading; live: 
     <section class={live ? "alarms" : "alarms old"} aria-labelledby="alarms">
       <h2 id="alarms" class="spoken">{words.alarms.headline}</h2>
       <ul>
-        {alarms.map(({ code, level, cell }) => {
+        {alarms.map(({ code, level, cell }, index) => {
           const tone = GOOD_NEWS.has(code) ? "calm" : LEVEL_TONES[level] ?? "warn";
           return (
-            <li key={`${code}/${cell}`} class={`notice ${tone}`}>
+            <li key={index} class={`notice ${tone}`}>
               <Icon name={tone === "calm" ? "info" : tone} />
               <div>
                 <strong>{words.alarms.text(code)}{cell !== null && `, ${words.alarms.cell(cell)}`}</strong>
@@ -127,8 +127,9 @@ export function BridgeNotice({ health: { status, advice } }: { health: Health })
 
 export function BridgeCard({ health }: { health: Health }) {
   const tone = HEALTH_TONES[health.status] ?? "calm";
-  const supply = health.underVoltage === null ? null : health.underVoltage ? words.bridge.supplyLow : words.bridge.supplyOk;
-  const delay = health.loopDelay === null ? null : health.loopDelay * 1000;
+  const { underVoltage, loopDelay } = health;
+  const supply = underVoltage === null ? null : underVoltage ? words.bridge.supplyLow : words.bridge.supplyOk;
+  const delay = loopDelay === null ? null : loopDelay * 1000;
   const rows: Row[] = [
     { label: words.bridge.reaction, value: withUnit(delay, delay !== null && delay < 9.95 ? 1 : 0, "ms") },
     { label: words.bridge.ownLoad, value: withUnit(health.processCpu, 1, "%") },
@@ -144,13 +145,15 @@ export function BridgeCard({ health }: { health: Health }) {
     <section class="card bridge" aria-labelledby="bridge">
       <h2 id="bridge">{words.bridge.headline}</h2>
       <p class={`status ${tone}`}><Icon name={tone} />{words.bridge.status(health.status)}</p>
-      {health.advice.length > 0 && <ul class="advice">{health.advice.map((advice) => <li key={advice}>{advice}</li>)}</ul>}
+      {health.advice.length > 0 && (
+        <ul class="advice">{health.advice.map((advice, index) => <li key={index}>{advice}</li>)}</ul>
+      )}
       <details>
         <summary>{words.bridge.more}<Icon name="open" /></summary>
         <Rows rows={rows} />
         <ul class="services">
-          {health.services.map(({ name, state, detail }) => (
-            <li key={name}>
+          {health.services.map(({ name, state, detail }, index) => (
+            <li key={index}>
               <strong>{words.bridge.service(name)}</strong> {words.bridge.serviceState(state)}
               {detail !== null && <span class="muted">{detail}</span>}
             </li>

@@ -48,24 +48,29 @@ export function Cells({ battery, reading }: { battery: string; reading: Reading 
 }
 
 function Summary({ reading }: { reading: Reading }) {
+  const volts = (value: number | null): string | null => withUnit(value, 3, "V");
   const which = (number: number | null): string | null => (number === null ? null : words.cells.cell(number));
   const balancing = reading.balancingCells.length > 0
     ? reading.balancingCells.join(", ")
     : reading.balancing === null ? null : reading.balancing ? words.cells.isBalancing : words.cells.noBalancing;
-  const entries = [
-    { icon: "lowest", label: words.cells.lowest, value: withUnit(reading.cellVoltageMin, 3, "V"), note: which(reading.cellMinNumber) },
-    { icon: "highest", label: words.cells.highest, value: withUnit(reading.cellVoltageMax, 3, "V"), note: which(reading.cellMaxNumber) },
-    { icon: "balancing", label: words.cells.balancing, value: balancing, note: null },
-  ] as const;
+  const { lowest, highest, balancing: label } = words.cells;
   return (
     <dl class="legend">
-      {entries.map(({ icon, label, value, note }) => (
-        <div key={icon} class={icon}>
-          <dt><Icon name={icon} />{label}</dt>
-          <dd><Value of={value} />{note !== null && <span class="muted">{note}</span>}</dd>
-        </div>
-      ))}
+      <Entry icon="lowest" label={lowest} value={volts(reading.cellVoltageMin)} note={which(reading.cellMinNumber)} />
+      <Entry icon="highest" label={highest} value={volts(reading.cellVoltageMax)} note={which(reading.cellMaxNumber)} />
+      <Entry icon="balancing" label={label} value={balancing} note={null} />
     </dl>
+  );
+}
+
+function Entry({ icon, label, value, note }: {
+  icon: IconName; label: string; value: string | null; note: string | null;
+}) {
+  return (
+    <div>
+      <dt><Icon name={icon} />{label}</dt>
+      <dd><Value of={value} />{note !== null && <span class="muted">{note}</span>}</dd>
+    </div>
   );
 }
 

@@ -19,8 +19,9 @@ export function Chooser({ pictures, chosen }: { pictures: readonly Picture[]; ch
 function Choice({ picture: { id, name, reading, line, live }, isChosen }: { picture: Picture; isChosen: boolean }) {
   const way = direction(reading);
   const flow = reading.power === null ? words.flow[way] : `${words.flow[way]} ${power(Math.abs(reading.power))}`;
+  const current = isChosen ? { "aria-current": "true" as const } : {};
   return (
-    <a href={`#${encodeURIComponent(id)}`} class={live ? "" : "old"} {...(isChosen ? { "aria-current": "true" as const } : {})}>
+    <a href={`#${encodeURIComponent(id)}`} class={live ? "" : "old"} {...current}>
       <span class="name"><bdi>{name}</bdi></span>
       <strong><Value of={reading.soc === null ? null : `${brief(reading.soc)}\u00a0%`} /></strong>
       <span class="state">
