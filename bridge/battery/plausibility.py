@@ -199,9 +199,7 @@ def _is_close(key: str, value: Any, other: Any) -> bool:
     if key == "voltage":
         return bool(abs(value - other) <= VOLTAGE_JUMP * other + 1e-9)
     if key == "cell_voltages":
-        return len(value) == len(other) and all(
-            None not in (a, b) and abs(a - b) <= CELL_JUMP + 1e-9 for a, b in zip(value, other, strict=True)
-        )
+        return len(value) == len(other) and all(map(_is_close_cell, value, other))
     if key == "temperatures":
         return len(value) == len(other) and all(map(_is_close_temperature, value, other))
     if key in JUMPS:

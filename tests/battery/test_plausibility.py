@@ -1,4 +1,4 @@
-"""What an intact frame says is believed only where it can be true: possible, consistent, and on a noisy line seen twice."""
+"""An intact frame is believed only where it can be true: possible, consistent, and on a noisy line seen twice."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from bridge.battery.plausibility import Judge
 
 CELLS = (3.320, 3.315, 3.318, 3.322)
 """Four cells that sum up to 13.275 V."""
+WARM = Temperature(name="sensor_1", value=20.0)
 
 
 def block(name: str, at: float = 100.0, **values: Any) -> Block:
@@ -103,7 +104,9 @@ class TestRanges:
 
 class TestSumOfCells:
     # 0.2 V + 0.5 % of 13.3 V is 0.2665 V
-    @pytest.mark.parametrize(("voltage", "doubted"), [(13.3, None), (13.5, None), (13.1, None), (13.6, "sum"), (12.9, "sum")])
+    @pytest.mark.parametrize(
+        ("voltage", "doubted"), [(13.3, None), (13.5, None), (13.1, None), (13.6, "sum"), (12.9, "sum")]
+    )
     def test_cells_have_to_sum_up_to_the_pack_voltage(self, voltage: float, doubted: str | None) -> None:
         cells = block("cell_voltages", cell_voltages=CELLS)
         assert cause(Judge(), pack(voltage=voltage), cells) == doubted
@@ -134,7 +137,9 @@ class TestExtremes:
             (3.315, 3.328, "extremes"), (3.321, 3.322, "extremes"),
         ],
     )  # fmt: skip
-    def test_extremes_of_the_bms_have_to_agree_with_the_cells(self, low: float, high: float, doubted: str | None) -> None:
+    def test_extremes_of_the_bms_have_to_agree_with_the_cells(
+        self, low: float, high: float, doubted: str | None
+    ) -> None:
         cells = block("cell_voltages", cell_voltages=CELLS)
         extremes = block("cell_extremes", cell_voltage_min=low, cell_voltage_max=high)
         assert cause(Judge(), extremes, cells) == doubted
@@ -202,8 +207,9 @@ class TestJumps:
             ({"cell_voltages": CELLS}, {"cell_voltages": (*CELLS[:3], 3.353)}),
             ({"cell_voltages": CELLS}, {"cell_voltages": CELLS[:3]}),
             ({"cell_voltages": CELLS}, {"cell_voltages": (*CELLS[:3], None)}),
-            ({"temperatures": (Temperature(name="a", value=20.0),)}, {"temperatures": (Temperature(name="a", value=25.0),)}),
-            ({"temperatures": (Temperature(name="a", value=20.0),)}, {"temperatures": (Temperature(name="a", value=None),)}),
+            ({"temperatures": (WARM,)}, {"temperatures": (replace(WARM, value=25.0),)}),
+            ({"temperatures": (WARM,)}, {"temperatures": (replace(WARM, value=None),)}),
+            ({"temperatures": (WARM,)}, {"temperatures": (WARM, WARM)}),
             ({"alarms": ()}, {"alarms": ("any",)}),
             ({"balancing_cells": ()}, {"balancing_cells": (1,)}),
             ({"charge_enabled": True}, {"charge_enabled": False}),
@@ -237,7 +243,7 @@ class TestJumps:
 @given(
     current=st.floats(-400, 400), soc=st.floats(0, 100), voltage=st.floats(2.0, 240.0), noise=st.booleans(),
 )  # fmt: skip
-def test_value_seen_twice_is_always_believed_in_the_end(current: float, soc: float, voltage: float, *, noise: bool) -> None:
+def test_value_seen_twice_is_always_believed(current: float, soc: float, voltage: float, *, noise: bool) -> None:
     judge = Judge()
     if noise:
         judge.refused(99.9)

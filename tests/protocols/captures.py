@@ -62,7 +62,7 @@ def matches(value: Any, written: Any) -> bool:
         return all(matches(getattr(value, key), each) for key, each in written.items())
     if isinstance(written, list):
         return len(value) == len(written) and all(map(matches, value, written))
-    return plain(value) == written
+    return bool(plain(value) == written)
 
 
 def plain(value: Any) -> Any:

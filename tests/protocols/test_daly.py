@@ -92,8 +92,8 @@ class TestRequests:
 
 class TestSingleFrames:
     def test_current_is_raw_minus_30000_tenths(self) -> None:
-        values = [answer("pack", frame(0x90, f"0213 0000 {raw:04x} 02fd"))["current"] for raw in (30000, 30123, 29877, 0)]
-        assert values == [0.0, 12.3, -12.3, -3000.0]
+        for raw, current in ((30000, 0.0), (30123, 12.3), (29877, -12.3), (0, -3000.0)):
+            assert answer("pack", frame(0x90, f"0213 0000 {raw:04x} 02fd"))["current"] == current
 
     def test_pack_voltage_and_soc_are_tenths(self) -> None:
         values = answer("pack", frame(0x90, "0213 0000 7530 02fd"))

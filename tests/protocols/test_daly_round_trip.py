@@ -1,4 +1,4 @@
-"""Whole batteries through the emulated device and back through the reader, in every way that devices are known to differ.
+"""Whole batteries through the emulated device and the reader, in every way that devices are known to differ.
 
 Loop-back proves that both directions agree, not that they are right: that is what the captures are for.
 """
@@ -19,7 +19,8 @@ u8, u16, u32 = st.integers(0, 255), st.integers(0, 65535), st.integers(0, 2**32 
 tenths = u16.map(lambda raw: raw / 10)
 thousandths = u16.map(lambda raw: raw / 1000)
 warmth = st.integers(1, 254).map(lambda raw: raw - 40)
-text = st.text(st.characters(min_codepoint=0x20, max_codepoint=0x7E), max_size=35).map(str.strip).map(lambda t: t or None)
+printable = st.characters(min_codepoint=0x20, max_codepoint=0x7E)
+text = st.text(printable, max_size=35).map(lambda each: each.strip() or None)
 short_text = text.map(lambda each: each and (each[:14].strip() or None))
 
 
@@ -40,7 +41,8 @@ def batteries(draw: st.DrawFn) -> dict[str, Any]:
     """Draw everything that a Daly can say, at the wire's resolution."""
     cells, sensors = draw(st.integers(1, 48)), draw(st.integers(1, 21))
     values = {
-        "voltage": tenths, "gathered_voltage": tenths, "current": u16.map(lambda raw: (raw - 30000) / 10), "soc": tenths,
+        "voltage": tenths, "gathered_voltage": tenths, "soc": tenths,
+        "current": u16.map(lambda raw: (raw - 30000) / 10),
         "cell_voltage_max": thousandths, "cell_max_number": u8, "cell_voltage_min": thousandths, "cell_min_number": u8,
         "temperature_max": warmth | st.none(), "temperature_max_sensor": u8,
         "temperature_min": warmth | st.none(), "temperature_min_sensor": u8,
@@ -108,10 +110,11 @@ def test_device_is_silent_to_what_it_does_not_support(unsupported: set[int]) -> 
 def test_unused_bytes_repeat_the_reply_before_unless_the_device_clears_them() -> None:
     for stale, last in ((True, 0xFD), (False, 0)):
         device = Responder(DRIVER, Variant(options={"stale_filler": stale}))
-        for message in ("pack", "cell_extremes"):
-            (heard,) = device.receive(DRIVER.request(DRIVER.question(message), 0x40))
-            (frame,) = device.answer(heard, {
-                "voltage": 53.1, "current": 0.0, "soc": 76.5, "cell_voltage_max": 3.3, "cell_max_number": 1,
-                "cell_voltage_min": 3.2, "cell_min_number": 2,
-            })  # fmt: skip
+        pack, extremes = (
+            device.receive(DRIVER.request(DRIVER.question(each), 0x40))[0] for each in ("pack", "cell_extremes")
+        )
+        device.answer(pack, {"voltage": 53.1, "current": 0.0, "soc": 76.5})  # 0x02FD at the end
+        (frame,) = device.answer(extremes, {
+            "cell_voltage_max": 3.3, "cell_max_number": 1, "cell_voltage_min": 3.2, "cell_min_number": 2,
+        })  # fmt: skip
         assert frame[11] == last

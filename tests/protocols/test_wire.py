@@ -10,7 +10,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from bridge.errors import FrameError, ProtocolError
+from bridge.errors import ProtocolError
 from bridge.protocols.wire import (
     I16,
     U8,
@@ -120,7 +120,9 @@ def test_frame_that_begins_inside_a_broken_one_is_found() -> None:
 
 
 @pytest.mark.parametrize("framer", [DALY, LENGTHY])
-@pytest.mark.parametrize("noise", [b"\x00", b"\xa5", b"\x55\xaa", b"\xa5\x01\x90\x08", b"\x55\xaa\xff", b"\x55\xaa\x20"])
+@pytest.mark.parametrize(
+    "noise", [b"\x00", b"\xa5", b"\x55\xaa", b"\xa5\x01\x90\x08", b"\x55\xaa\xff", b"\x55\xaa\x20"]
+)
 def test_endless_junk_needs_bounded_memory(framer: Framer, noise: bytes) -> None:
     finder = FrameFinder(framer)
     for _ in range(20_000):
@@ -132,10 +134,8 @@ def test_endless_junk_needs_bounded_memory(framer: Framer, noise: bytes) -> None
 
 def test_waiting_part_of_a_frame_is_never_longer_than_a_frame() -> None:
     finder = FrameFinder(LENGTHY)
-    fed = 0
-    for byte in (b"\x55\xaa\x23" + b"\x55\xaa" * 40) * 50:
+    for fed, byte in enumerate((b"\x55\xaa\x23" + b"\x55\xaa" * 40) * 50, 1):
         finder.feed(bytes((byte,)))
-        fed += 1
         assert fed - finder.dropped["junk"] <= LENGTHY.maximum
 
 
@@ -216,11 +216,9 @@ def test_fields_raise_nothing_but_protocol_errors(payload: bytes) -> None:
     ))  # fmt: skip
     try:
         decoded = layout.decode(payload)
-    except ProtocolError as error:
-        assert isinstance(error, FrameError)
-    else:
-        again = layout.decode(layout.encode(decoded, payload))
-        assert again == decoded
+    except ProtocolError:
+        return
+    assert layout.decode(layout.encode(decoded, payload)) == decoded
 
 
 def test_bytes_without_a_field_come_from_the_filler() -> None:
