@@ -8,8 +8,9 @@
         python = program("python3.13")
 
 A test whose needs are not met is left out, and the end of the run lists it under "not run on this machine". With
-`CI=true` it fails instead, unless `_MAY_LACK` names the thing. The names are those of `_PROBES`, `python3.<n>`, and no
-others: a misspelt one stops the run. A `program` may be anything on the PATH, which includes /usr/sbin here.
+`CI=true` it fails instead, unless even CI may lack the thing (`_may_lack`); a test that skips itself fails there too.
+The names are these and no others, a misspelt one stops the run; a `program` may be anything on the PATH, which includes
+/usr/sbin here.
 
     root        the user is root
     netns       root, and `ip netns` works: network namespaces can be made
@@ -20,6 +21,7 @@ others: a misspelt one stops the run. A `program` may be anything on the PATH, w
     node        `node` and `npm`
     chromium    the browser
     browser     chromium, node and the npm packages of tests/browser
+    promtool    the linter of Prometheus
     python3.13  an interpreter of that version, in the PATH or pyenv
     qemu        `qemu-system-x86_64`
 
@@ -36,7 +38,7 @@ import shutil
 import socket
 import subprocess
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from functools import cache
 from pathlib import Path
 from typing import NoReturn
@@ -96,6 +98,7 @@ _PROBES: dict[str, Callable[[], bool]] = {
     "browser": lambda: (
         _has_programs("chromium", "node") and (ROOT / "tests" / "browser" / "node_modules" / "playwright-core").is_dir()
     ),
+    "promtool": lambda: _has_programs("promtool"),
     "qemu": lambda: _has_programs("qemu-system-x86_64"),
 }
 
@@ -125,9 +128,13 @@ def _has(name: str) -> bool:
     return _find_python(name) is not None if _PYTHON.fullmatch(name) else _PROBES[name]()
 
 
+def _is_ci() -> bool:
+    return os.environ.get("CI") == "true"
+
+
 def _leave_out(missing: list[str]) -> NoReturn:
     """Skip the running test, or fail it where nothing may be missing."""
-    if os.environ.get("CI") == "true" and not all(map(_may_lack, missing)):
+    if _is_ci() and not all(map(_may_lack, missing)):
         pytest.fail(f"{_LEFT_OUT}{', '.join(missing)} (CI has to have it)", pytrace=False)
     pytest.skip(_LEFT_OUT + ", ".join(missing))
 
@@ -169,22 +176,36 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
         _leave_out(missing)
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """In CI, fail a test that skips itself."""
+    report = yield
+    reason = _reason(report)
+    if _is_ci() and report.skipped and reason is not None and _LEFT_OUT not in reason:
+        report.outcome = "failed"
+        report.longrepr = f"{reason} (CI leaves nothing out)"
+    return report
+
+
+def _reason(report: pytest.TestReport) -> str | None:
+    """Return why a test was skipped; None where it is an expected failure."""
+    return report.longrepr[2].removeprefix("Skipped: ") if isinstance(report.longrepr, tuple) else None
+
+
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """List what was left out for want of something, and the Debian packages that would give it."""
-    left_out: Counter[str] = Counter()
-    for report in terminalreporter.stats.get("skipped", []):
-        reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else ""
-        _, found, names = reason.partition(_LEFT_OUT)
-        if found:
-            left_out[names] += 1
-    if not left_out:
+    """List what was left out and why, with the Debian packages that would help."""
+    reasons = Counter(filter(None, map(_reason, terminalreporter.stats.get("skipped", []))))
+    if not reasons:
         return
     terminalreporter.section("not run on this machine")
     packages = _debian_packages()
-    for names, count in left_out.most_common():
+    for reason, count in reasons.most_common():
+        names = reason.removeprefix(_LEFT_OUT)
         wanted = " ".join(packages[name] for name in names.split(", ") if name in packages)
-        hint = f" (Debian: {wanted})" if wanted else ""
-        terminalreporter.write_line(f"{count} test{'s'[: count != 1]} without {names}{hint}")
+        cause = f"without {names}" if reason != names else reason
+        terminalreporter.write_line(
+            f"{count} test{'s'[: count != 1]}: {cause}" + (f" (Debian: {wanted})" if wanted else "")
+        )
 
 
 def _debian_packages() -> dict[str, str]:

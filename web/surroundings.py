@@ -9,53 +9,34 @@ import asyncio
 import logging
 import socket
 import struct
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
 from ipaddress import IPv4Address, IPv6Address, ip_network
 from pathlib import Path
 
 from bridge.interfaces import Clock
-from web.access import Address, Network, Surroundings, parse_address
+from bridge.network import interface_addresses, is_container_interface
+from web.access import Address, Surroundings
 
 _LOGGER = logging.getLogger(__name__)
 
 _INTERVAL = 30.0
-_CONTAINER_INTERFACES = (
-    "docker", "br-", "veth", "podman", "cni", "nerdctl", "flannel", "cali", "lxcbr", "lxdbr", "incusbr", "hassio",
-    "virbr", "tap",
-)
-"""Beginnings of the names of interfaces behind which containers live; `tap`: rootless ones (slirp4netns)."""
 _ROUTE_IS_UP, _ROUTE_HAS_GATEWAY = 0x1, 0x2
 """RTF_UP and RTF_GATEWAY of <linux/route.h>."""
 _LONGEST_DEFAULT = 1
 """Prefix length up to which a route counts as default: tunnels take the place of /0 with two halves (OpenVPN def1)."""
 
 
-@dataclass(frozen=True, slots=True)
-class InterfaceAddress:
-    """One address of one of our own interfaces."""
-
-    interface: str
-    address: Address
-    prefix_length: int
-
-    @property
-    def network(self) -> Network:
-        """The subnet that it is on."""
-        return ip_network((self.address, self.prefix_length), strict=False)
-
-
 def read_surroundings(*, root: Path = Path("/")) -> Surroundings:
     """Read everything from the system below `root`. Blocks; raises OSError where it is unreadable."""
-    own = list(_interface_addresses())
+    own = list(interface_addresses())
     gateways: set[Address] = {
         *default_gateways_ipv4(_text(root / "proc/net/route")),
         *default_gateways_ipv6(_text(root / "proc/net/ipv6_route")),
     }
-    container_bridges = {each.address for each in own if each.interface.startswith(_CONTAINER_INTERFACES)}
+    container_bridges = {each.address for each in own if is_container_interface(each.interface)}
     host_name = socket.gethostname().lower()
     return Surroundings(
-        networks=tuple({each.network: None for each in own}),
+        networks=tuple({ip_network((each.address, each.prefix_length), strict=False): None for each in own}),
         doubtful=frozenset(gateways | container_bridges),
         host_names=frozenset({host_name, host_name.partition(".")[0]} - {""}),
         domains=search_domains(_text(root / "etc/resolv.conf")),
@@ -89,16 +70,6 @@ def search_domains(resolv_conf: str) -> tuple[str, ...]:
         if words and words[0] in ("search", "domain"):
             domains = [word.lower().strip(".") for word in words[1:]]
     return tuple(domain for domain in domains if domain)
-
-
-def _interface_addresses() -> Iterable[InterfaceAddress]:
-    import ifaddr  # looks for the C library with a child process when it is imported: not on the event loop
-
-    for adapter in ifaddr.get_adapters():
-        for each in adapter.ips:
-            address = parse_address(each.ip if isinstance(each.ip, str) else each.ip[0])
-            if address is not None:
-                yield InterfaceAddress(adapter.name, address, each.network_prefix)
 
 
 def _text(path: Path) -> str:

@@ -173,6 +173,13 @@ class TestAlarms:
             ]
             assert page.text(".remarks") == "Charging is switched off"
 
+    def test_alarms_of_a_battery_that_cannot_be_heard_are_told_as_old(self, browser: Browser) -> None:
+        battery = offline("silent", alarms=[{"code": "soc_low", "level": "warning", "cell": None}], problem=True)
+        with fake_bridge(battery, health=health()) as bridge, browser.open() as page:
+            show(page, bridge)
+
+            assert page.text(".alarms.old").split("\n")[-2:] == ["State of charge low", "Warning, when last heard"]
+
     def test_a_full_battery_is_no_trouble(self, browser: Browser) -> None:
         battery = live(alarms=[{"code": "soc_high", "level": "warning", "cell": None}], problem=False, soc=100.0)
         with fake_bridge(battery, health=health()) as bridge, browser.open() as page:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import random
+from pathlib import Path
 
 import pytest
 
 from bridge.emulator.faults import FAULTS, Fault, Faults, Unit, parse_fault
+from bridge.emulator.truth import Memory
 from bridge.errors import ConfigError, LinkBusy, LinkLost
 from tests.emulator import daly_sheet as sheet
 from tests.emulator.memory import MemoryReader
@@ -167,6 +169,15 @@ async def test_battery_falls_asleep_after_idling_and_current_wakes_it() -> None:
 
 
 @in_virtual_time
+async def test_idle_battery_that_is_asked_now_and_then_stays_awake() -> None:
+    reader = MemoryReader([("sleep_after", "600")])
+    reader.battery.set_current(0.0)
+
+    for _ in range(5):
+        assert sheet.decode(0x90, await reader.ask(ASK, 400))
+
+
+@in_virtual_time
 async def test_corruption_hits_requests_as_well_as_replies() -> None:
     reader = MemoryReader([("seed", "5")])
     reader.battery.faults.set("corrupt", 0.02)
@@ -293,6 +304,23 @@ async def test_answer_under_way_is_lost_with_the_plug() -> None:
     await asyncio.sleep(5)
 
     assert 0 < heard == len(reader.arrivals)
+
+
+@in_virtual_time
+async def test_plug_pulled_while_a_request_comes_in_takes_its_answer_along(tmp_path: Path) -> None:
+    scenario = tmp_path / "story.toml"
+    scenario.write_text('[[step]]\nat = 10\nfault = "unplug=5"\n')
+    served = Memory()
+    reader = MemoryReader([("scenario", str(scenario))], witness=served)
+    await asyncio.sleep(9.995)
+
+    assert await reader.ask(ASK) == b""  # its last byte would have come 8 ms too late
+
+    assert served.values == {}
+    assert len(reader.lost) == 1
+    await asyncio.sleep(5)
+    reader.connect()
+    assert sheet.decode(0x90, await reader.ask(ASK))
 
 
 @in_virtual_time

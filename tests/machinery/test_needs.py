@@ -27,6 +27,8 @@ def test_both(expensive): pass
 
 def test_path(program): program("smartbms-has-no-such-program")
 
+def test_itself(): pytest.skip("no mood")
+
 def test_shell(program): assert program("sh").endswith("/sh")
 """
 
@@ -54,19 +56,21 @@ def _run(folder: Path, tests: str, *, ci: bool) -> str:
 def test_what_the_machine_lacks_is_left_out_and_listed(tmp_path: Path) -> None:
     printed = _run(tmp_path, _TESTS, ci=False)
 
-    assert "1 passed, 4 skipped" in printed
-    assert "1 test without qemu\n" in printed
-    assert "1 test without mosquitto (Debian: mosquitto mosquitto-clients)\n" in printed
-    assert "1 test without mosquitto, chromium (Debian: mosquitto mosquitto-clients chromium fonts-" in printed
-    assert "1 test without smartbms-has-no-such-program\n" in printed
+    assert "1 passed, 5 skipped" in printed
+    assert "1 test: without qemu\n" in printed
+    assert "1 test: without mosquitto (Debian: mosquitto mosquitto-clients)\n" in printed
+    assert "1 test: without mosquitto, chromium (Debian: mosquitto mosquitto-clients chromium fonts-" in printed
+    assert "1 test: without smartbms-has-no-such-program\n" in printed
+    assert "1 test: no mood\n" in printed
 
 
 def test_in_ci_only_qemu_may_be_missing(tmp_path: Path) -> None:
     printed = _run(tmp_path, _TESTS, ci=True)
 
-    assert "1 failed, 1 passed, 1 skipped, 2 errors" in printed
+    assert "2 failed, 1 passed, 1 skipped, 2 errors" in printed
     assert "not on this machine: mosquitto (CI has to have it)" in printed
-    assert "1 test without qemu\n" in printed
+    assert "no mood (CI leaves nothing out)" in printed
+    assert "1 test: without qemu\n" in printed
 
 
 def test_in_ci_newer_pythons_may_be_missing(tmp_path: Path) -> None:

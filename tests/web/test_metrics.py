@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import shutil
 import subprocess
 from typing import Any
 
@@ -145,11 +144,9 @@ def test_names_follow_the_conventions(name: str) -> None:
     assert not re.search(r"_(ms|milliseconds|minutes|mv|kwh|mah|count|sum|bucket)$", name)
 
 
+@pytest.mark.needs("promtool")
 def test_linter_of_prometheus_has_one_thing_to_say() -> None:
     """Ampere hours are the field's unit of charge; the linter takes the second word for a time."""
-    promtool = shutil.which("promtool")
-    if promtool is None:
-        pytest.skip("promtool is not installed")
     text = write(live(soh=99.0, remaining_capacity=214.2, full_capacity=280.0, charge_power=0.0, discharge_power=653.4))
-    run = subprocess.run([promtool, "check", "metrics"], input=text, capture_output=True, check=False, text=True)
+    run = subprocess.run(["promtool", "check", "metrics"], input=text, capture_output=True, check=False, text=True)
     assert [line for line in run.stderr.splitlines() if line and "_ampere_hours " not in line] == []

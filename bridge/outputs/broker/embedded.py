@@ -10,7 +10,7 @@ import asyncio
 import errno
 import logging
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 from bridge.config import MqttSection
@@ -25,6 +25,9 @@ _LOGGER = logging.getLogger(__name__)
 _SERVICE = "broker"
 _PORT = 1883
 _PORTS_TRIED = 20
+_LAST_WORDS = 0.02
+"""s for amqtt to handle what clients have said: interrupted in it, it leaves tracebacks in the log."""
+_STOP_DEADLINE = 2.0
 _LISTENER = "default"
 _LOGIN = "bridge.outputs.broker.login.Login"
 _NOISY = ("amqtt", "transitions")
@@ -100,17 +103,17 @@ class EmbeddedBroker:
 
     async def _serve(self, broker: Broker, sockets: list[socket.socket], is_open: bool) -> None:
         await broker.start()
-        connections: set[asyncio.Task[None]] = set()
+        clients: dict[asyncio.Task[None], asyncio.StreamWriter] = {}
         servers: list[asyncio.Server] = []
 
         async def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
             task = asyncio.current_task()
             assert task is not None
-            connections.add(task)
+            clients[task] = writer
             try:
                 await self._handle(broker, reader, writer, is_open)
             finally:
-                connections.discard(task)
+                del clients[task]
                 writer.close()
 
         try:
@@ -121,10 +124,7 @@ class EmbeddedBroker:
             self._board.port(_SERVICE, None)
             for server in servers:
                 server.close()
-            await broker.shutdown()
-            for task in list(connections):
-                task.cancel()
-            await asyncio.gather(*connections, return_exceptions=True)
+            await _end(broker, clients)
 
     async def _handle(
         self, broker: Broker, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, is_open: bool
@@ -148,6 +148,24 @@ class EmbeddedBroker:
         detail = f"For trying out: listens on port {self._port} for {where}, MQTT 3.1.1, keeps nothing over a restart."
         self._board.tell(_SERVICE, "running", detail)
         _LOGGER.info("The embedded MQTT broker is for trying out. It listens on port %d for %s", self._port, where)
+
+
+async def _end(broker: Broker, clients: Mapping[asyncio.Task[None], asyncio.StreamWriter]) -> None:
+    """Hang up on every client, then stop amqtt, in this order: it waits for clients that go on talking."""
+    tasks = list(clients)
+    for writer in clients.values():
+        writer.transport.pause_reading()
+    await asyncio.sleep(_LAST_WORDS)
+    for writer in list(clients.values()):
+        writer.transport.abort()
+    try:
+        async with asyncio.timeout(_STOP_DEADLINE):
+            await broker.shutdown()
+    except TimeoutError:
+        _LOGGER.debug("amqtt did not stop in time")
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
 
 
 def _import_broker() -> type[Broker]:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import fcntl
-import re
 import socket
 import struct
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
-from ipaddress import IPv4Address, IPv6Address, ip_address
+from ipaddress import IPv6Address
 from pathlib import Path
+
+from bridge.network import InterfaceAddress, interface_addresses, is_container_interface
 
 _SIOCGIFFLAGS = 0x8913
 """<linux/sockios.h>"""
@@ -22,44 +22,21 @@ _IFA_TEMPORARY, _IFA_DADFAILED, _IFA_DEPRECATED, _IFA_TENTATIVE = 0x1, 0x8, 0x20
 """<linux/if_addr.h>"""
 _IS_UNSTABLE = _IFA_TEMPORARY | _IFA_DADFAILED | _IFA_DEPRECATED | _IFA_TENTATIVE
 
-_INSIDE_THE_MACHINE = re.compile(
-    r"br-[0-9a-f]{12}|(cali|cni|docker|flannel|hassio|incusbr|lxcbr|lxdbr|nerdctl|podman|veth|virbr|vnet).*"
-)
-"""Names of interfaces behind which only containers and virtual machines live: nobody at home reaches them."""
 
-
-@dataclass(frozen=True, slots=True)
-class OwnAddress:
-    """One address of this machine."""
-
-    interface: str
-    index: int
-    """The interface's number."""
-    address: IPv4Address | IPv6Address
-
-
-def own_addresses(*, if_inet6: Path = Path("/proc/net/if_inet6")) -> tuple[OwnAddress, ...]:
+def own_addresses(*, if_inet6: Path = Path("/proc/net/if_inet6")) -> tuple[InterfaceAddress, ...]:
     """Return the addresses worth announcing, in a stable order. Blocks for a moment.
 
     Temporary IPv6 addresses are left out, because they are made not to be found by, and link-local ones where the
     interface has another of that family, as avahi does.
     """
     unstable = _unstable_addresses(if_inet6)
-    usable = [each for each in _all_addresses() if each.address not in unstable and _reaches_a_network(each.interface)]
+    stable = (each for each in interface_addresses() if each.address not in unstable)
+    usable = [each for each in stable if _reaches_a_network(each.interface)]
     return tuple(sorted(_without_needless_link_local(usable), key=_order))
 
 
-def _all_addresses() -> Iterator[OwnAddress]:
-    import ifaddr  # looks for the C library with a child process when it is imported: not on the event loop
-
-    for adapter in ifaddr.get_adapters():
-        for each in adapter.ips:
-            address = ip_address((each.ip if isinstance(each.ip, str) else each.ip[0]).partition("%")[0])
-            yield OwnAddress(adapter.name, adapter.index or 0, address)
-
-
 def _reaches_a_network(interface: str) -> bool:
-    if _INSIDE_THE_MACHINE.fullmatch(interface):
+    if is_container_interface(interface):
         return False
     request = struct.pack("16sH14x", interface.encode(), 0)
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as any_socket:
@@ -81,7 +58,7 @@ def _unstable_addresses(if_inet6: Path) -> set[IPv6Address]:
     return {IPv6Address(bytes.fromhex(each[0])) for each in columns if int(each[4], 16) & _IS_UNSTABLE}
 
 
-def _without_needless_link_local(addresses: Iterable[OwnAddress]) -> Iterator[OwnAddress]:
+def _without_needless_link_local(addresses: Iterable[InterfaceAddress]) -> Iterator[InterfaceAddress]:
     addresses = tuple(addresses)
     elsewhere_reachable = {
         (each.index, each.address.version) for each in addresses if not each.address.is_link_local
@@ -91,5 +68,5 @@ def _without_needless_link_local(addresses: Iterable[OwnAddress]) -> Iterator[Ow
             yield each
 
 
-def _order(each: OwnAddress) -> tuple[int, int, bytes]:
+def _order(each: InterfaceAddress) -> tuple[int, int, bytes]:
     return each.index, each.address.version, each.address.packed

@@ -28,7 +28,7 @@ from zeroconf import (  # type: ignore[attr-defined]  # offered for use, but mis
 from zeroconf.asyncio import AsyncZeroconf
 
 from bridge.errors import ServiceError
-from bridge.outputs.mdns.addresses import OwnAddress
+from bridge.network import InterfaceAddress
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -67,7 +67,9 @@ class Service:
 class Responder:
     """Answers for one host name on the given addresses; made by `open_responder`."""
 
-    def __init__(self, zeroconf: AsyncZeroconf, addresses: Iterable[OwnAddress], jitter: Callable[[], float]) -> None:
+    def __init__(
+        self, zeroconf: AsyncZeroconf, addresses: Iterable[InterfaceAddress], jitter: Callable[[], float]
+    ) -> None:
         self.disputed = asyncio.Event()
         """Set when somebody else answers for our name."""
         self._zeroconf = zeroconf
@@ -189,7 +191,7 @@ class _Ear(asyncio.DatagramProtocol):
 
 @asynccontextmanager
 async def open_responder(
-    addresses: tuple[OwnAddress, ...], *, jitter: Callable[[], float] = random.random
+    addresses: tuple[InterfaceAddress, ...], *, jitter: Callable[[], float] = random.random
 ) -> AsyncIterator[Responder]:
     """Give a responder on the interfaces of `addresses`, which says goodbye at the end. Raise ServiceError."""
     async with AsyncExitStack() as stack:
@@ -216,7 +218,7 @@ async def _attach(stack: AsyncExitStack, ear: socket.socket, responder: Responde
     stack.callback(transport.close)
 
 
-def _listening_sockets(addresses: Iterable[OwnAddress]) -> Iterator[socket.socket]:
+def _listening_sockets(addresses: Iterable[InterfaceAddress]) -> Iterator[socket.socket]:
     """Open a socket for each address family that hears the mDNS packets of the interfaces."""
     indexes_ipv4 = sorted({each.index for each in addresses if each.address.version == 4})
     indexes_ipv6 = sorted({each.index for each in addresses if each.address.version == 6})
@@ -252,7 +254,7 @@ def _bound_socket(family: socket.AddressFamily, host: str) -> socket.socket:
     return listening
 
 
-def _one_address_per_interface(addresses: Iterable[OwnAddress]) -> list[str]:
+def _one_address_per_interface(addresses: Iterable[InterfaceAddress]) -> list[str]:
     """Return an address of each family for each interface: what zeroconf sends from."""
     chosen: dict[tuple[int, int], str] = {}
     for each in addresses:

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING
 
 from bridge.errors import ServiceError
 from bridge.interfaces import Board, Identity
-from bridge.outputs.mdns.addresses import OwnAddress, own_addresses
+from bridge.network import InterfaceAddress
+from bridge.outputs.mdns.addresses import own_addresses
 
 if TYPE_CHECKING:
     from bridge.config import MdnsSection
@@ -118,7 +119,7 @@ class MdnsOutput:
         self._host_name = name
         self._board.tell(_NAME, "running", detail)
 
-    async def _watch(self, responder: Responder, port: int, addresses: tuple[OwnAddress, ...]) -> bool:
+    async def _watch(self, responder: Responder, port: int, addresses: tuple[InterfaceAddress, ...]) -> bool:
         """Wait until port or addresses have changed, or the name is disputed; tell whether it is that."""
         while True:
             try:

@@ -118,5 +118,5 @@ def _tls_context(settings: MqttSection) -> ssl.SSLContext:
 
 def _why(error: Exception) -> str:
     if isinstance(error, ssl.SSLError):
-        return (error.reason or str(error)).replace("_", " ").lower()
+        return str(getattr(error, "reason", None) or error).replace("_", " ").lower()
     return getattr(error, "strerror", None) or str(error)

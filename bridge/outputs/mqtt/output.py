@@ -38,6 +38,7 @@ _JITTER = 0.5
 """Part of a delay by which it is lengthened at random: 1 to 60 s in all."""
 _STEADY_AFTER = 30.0
 """s that a connection has to stand before its failures are forgotten."""
+_SUSPICIOUS_HANG_UPS = 3
 _BROKER_POLL = 0.05
 
 
@@ -92,6 +93,9 @@ class MqttOutput:
         )
         self._publisher: Publisher | None = None
         self._address = ""
+        self._client_id = f"smartbms-{identity.uid}"
+        self._hang_ups = 0
+        """Connections in a row that did not last."""
         self._is_refusal_told = False
 
     async def run(self) -> None:
@@ -104,12 +108,22 @@ class MqttOutput:
             try:
                 await self._session()
             except ConnectionFailed as failure:
+                sentence = self._sentence(failure)
                 delay = self._delay()
-                self._streak.failed(failure.sentence, delay)
-                self._board.tell(_SERVICE, "waiting", failure.sentence)
+                self._streak.failed(sentence, delay)
+                self._board.tell(_SERVICE, "waiting", sentence)
                 await asyncio.sleep(delay)
             except _NameTaken:
                 self._segment = None
+
+    def _sentence(self, failure: ConnectionFailed) -> str:
+        """Say why there is no connection; older brokers do not tell that another client took our id."""
+        if failure.is_unexplained and self._hang_ups >= _SUSPICIOUS_HANG_UPS:
+            return (
+                f"The broker closes the connection again and again. Another client may use our client id "
+                f"{self._client_id}: is a second bridge running with a copy of this data directory?"
+            )
+        return failure.sentence
 
     def _delay(self) -> float:
         base = min(self._timing.first_delay * 2.0 ** min(self._streak.failures, 10), _LONGEST_BASE_DELAY)
@@ -134,8 +148,10 @@ class MqttOutput:
             try:
                 await self._serve(connection, topics, publisher)
             finally:
+                self._hang_ups += 1
                 if self._clock.monotonic() - connected_at >= _STEADY_AFTER:
                     self._streak.forget()
+                    self._hang_ups = 0
 
     async def _url(self) -> str:
         if self._settings.url != _EMBEDDED:
@@ -151,12 +167,11 @@ class MqttOutput:
     @asynccontextmanager
     async def _connected(self, access: Access, will: Will | None) -> AsyncIterator[Connection]:
         """Connect with version 5, or 3.1.1 where the broker does not speak that."""
-        client_id = f"smartbms-{self._identity.uid}"
         version = self._version or V5
         while True:
             try:
                 async with connected(
-                    access, client_id=client_id, version=version, will=will, refused=self._publish_refused
+                    access, client_id=self._client_id, version=version, will=will, refused=self._publish_refused
                 ) as connection:
                     self._version = version
                     yield connection

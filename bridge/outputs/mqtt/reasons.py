@@ -53,9 +53,11 @@ _REFUSED = {
 class ConnectionFailed(Exception):
     """The connection could not be made, or broke: `sentence` says why, and what to do."""
 
-    def __init__(self, sentence: str, *, is_version: bool = False) -> None:
+    def __init__(self, sentence: str, *, is_version: bool = False, is_unexplained: bool = False) -> None:
         super().__init__(sentence)
         self.sentence = sentence
+        self.is_unexplained = is_unexplained
+        """Whether the broker hung up without a reason."""
         self.is_version = is_version
         """Whether it may be that the broker does not speak this version of MQTT."""
 
@@ -97,7 +99,7 @@ def explain_loss(error: BaseException | None) -> ConnectionFailed:
     """Return why a connection that stood has ended."""
     if isinstance(error, aiomqtt.MqttCodeError) and isinstance(error.rc, ReasonCode):
         if error.rc.value == 128:  # what paho makes of a connection that is simply gone
-            return ConnectionFailed("The broker closed the connection.")
+            return ConnectionFailed("The broker closed the connection.", is_unexplained=True)
         return ConnectionFailed(f"The broker ended the connection: {reason(error.rc)}.")
     if isinstance(error, OSError):
         return ConnectionFailed(f"The connection to the broker broke: {error.strerror or error}.")
@@ -112,7 +114,7 @@ def _below_mqtt(error: OSError, address: Address) -> str:
             "mqtt.ca_file names the authority that signed it, and mqtt.url the host that it was made for."
         )
     if isinstance(error, ssl.SSLError):
-        why = (error.reason or str(error)).replace("_", " ").lower()
+        why = str(getattr(error, "reason", None) or error).replace("_", " ").lower()
         return f"No encrypted connection to {address}: {why}. Is that the port for TLS (mostly 8883)?"
     if isinstance(error, socket.gaierror):
         return f"The name {address.host} of the MQTT broker is not found: is it spelt right and known in this network?"

@@ -116,14 +116,18 @@ class Session:
                     self._update_discovery([state.battery])
 
     async def _listen(self) -> None:
-        """Hear that Home Assistant has started."""
+        """Hear that Home Assistant has started, and that the broker believes a will of ours which came too late."""
+        birth, availability = self.settings.birth_topic, self.topics.bridge_availability
         if self.settings.discovery != "off":
-            await self.connection.subscribe(self.settings.birth_topic)
+            await self.connection.subscribe(birth)
+        await self.connection.subscribe(availability)
         async for message in self.connection.messages:
-            is_new = not message.retain  # what is kept tells of a start before ours
-            if is_new and message.topic.value == self.settings.birth_topic and message.payload == _BIRTH:
+            topic = message.topic.value
+            if topic == birth and message.payload == _BIRTH and not message.retain:  # what is kept is old news
                 self._is_born = True
                 self._is_due.set()
+            elif topic == availability and message.payload == b"offline":
+                self.connection.send(availability, "online", qos=1, retain=True)
 
     async def _report_health(self) -> None:
         """Send how the bridge is doing, again and again, and insist that the broker confirms it."""

@@ -21,11 +21,12 @@ export interface Listener {
 
 const FIRST_POLL = 1.5;
 const POLL_INTERVAL = 5;
-const POLL_TIMEOUT = 4;
-/** The bridge sends its health about every 5 s: a stream without any event for so long is dead. */
-const STREAM_SILENCE = 12;
-/** Seconds without a word from the bridge after which, with a poll failing too, it counts as lost. */
-const LOST_AFTER = 3;
+const POLL_TIMEOUT = 3;
+/** The bridge sends its health about every 5 s: a stream that is silent for so long is begun anew. */
+const STREAM_SILENCE = 7;
+/** Seconds without a word from the bridge after which it counts as lost: if a poll fails too, and in any case. */
+const LOST_AFTER_POLL = 3;
+const LOST_AFTER = 12;
 
 export class Feed {
   private stream: EventSource | null = null;
@@ -136,7 +137,7 @@ export class Feed {
   private judge(): Contact {
     const silence = this.clock.now() - this.heardAt;
     if (this.refused) return "refused";
-    if (silence > STREAM_SILENCE || (!this.streaming && this.pollFailed && silence > LOST_AFTER)) return "lost";
+    if (silence > LOST_AFTER || (!this.streaming && this.pollFailed && silence > LOST_AFTER_POLL)) return "lost";
     return this.contact;
   }
 }

@@ -21,7 +21,6 @@ export interface Alarm {
 }
 
 export interface Reading {
-  readonly time: string | null;
   readonly voltage: number | null;
   readonly current: number | null;
   readonly power: number | null;
@@ -57,7 +56,6 @@ export interface Battery {
   readonly advice: string | null;
   /** Seconds between the last accepted values and the moment at which the bridge sent this. */
   readonly age: number | null;
-  readonly time: string | null;
   readonly now: Reading;
   /** The last accepted values, while the battery cannot be heard. */
   readonly last: Reading | null;
@@ -72,13 +70,10 @@ export interface Service {
 export interface Health {
   readonly status: string;
   readonly version: string | null;
-  readonly build: string | null;
-  readonly bridge: string | null;
   readonly uptime: number | null;
   readonly restartReason: string | null;
   readonly services: readonly Service[];
   readonly advice: readonly string[];
-  readonly addresses: readonly string[];
   readonly loopDelay: number | null;
   readonly processCpu: number | null;
   readonly totalCpu: number | null;
@@ -111,7 +106,6 @@ function linkState(value: unknown): LinkState {
 
 function reading(json: Json): Reading {
   return {
-    time: text(json["time"]),
     voltage: number(json["voltage"]),
     current: number(json["current"]),
     power: number(json["power"]),
@@ -158,7 +152,6 @@ export function readBattery(document: unknown): Battery | null {
     error: text(json["error"]),
     advice: text(json["advice"]),
     age: number(json["age"]),
-    time: text(json["time"]),
     now: reading(json),
     last: typeof json["last"] === "object" && json["last"] !== null ? reading(object(json["last"])) : null,
   };
@@ -176,15 +169,12 @@ export function readHealth(document: unknown): Health {
   return {
     status: text(json["status"]) ?? "unknown",
     version: text(json["version"]),
-    build: text(json["build"]),
-    bridge: text(json["bridge"]),
     uptime: number(json["uptime"]),
     restartReason: text(json["restart_reason"]),
     services: list(json["services"]).map(object).map((each) => (
       { name: text(each["name"]) ?? "", state: text(each["state"]) ?? "", detail: text(each["detail"]) }
     )),
     advice: list(json["advice"]).map(text).filter(present),
-    addresses: list(json["addresses"]).map(text).filter(present),
     loopDelay: number(box["loop_delay_p99"]),
     processCpu: number(box["process_cpu"]),
     totalCpu: number(box["total_cpu"]),

@@ -200,6 +200,7 @@ export const words = {
     text: (code: string): string => alarms[code] ?? spelled(code),
     level: (level: string): string => alarmLevels[level] ?? spelled(level),
     cell: (number: number): string => `cell ${number}`,
+    lastHeard: (level: string): string => `${level}, when last heard`,
   },
 
   sensor: (name: string): string => {

@@ -57,7 +57,7 @@ export function Alarms({ reading: { alarms }, live }: { reading: Reading; live: 
               <Icon name={tone === "calm" ? "info" : tone} />
               <div>
                 <strong>{words.alarms.text(code)}{cell !== null && `, ${words.alarms.cell(cell)}`}</strong>
-                <p>{words.alarms.level(level)}</p>
+                <p>{live ? words.alarms.level(level) : words.alarms.lastHeard(words.alarms.level(level))}</p>
               </div>
             </li>
           );

@@ -35,6 +35,7 @@ export function Hero({ picture }: { picture: Picture }) {
 
 /** What reassures, and what explains why nothing flows. */
 function Remarks({ reading: { alarms, alarmsKnown, chargeEnabled, dischargeEnabled } }: { reading: Reading }) {
+  if (alarms.length > 0 && chargeEnabled !== false && dischargeEnabled !== false) return null;
   return (
     <ul class="remarks">
       {alarms.length === 0 && (
