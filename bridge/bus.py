@@ -53,6 +53,7 @@ class Bus:
         self._receive: Callable[[bytes], bool] | None = None
         self._waiter: asyncio.Future[bool] | None = None
         self._last_byte = 0.0
+        self._gone = asyncio.Event()
 
     @property
     def needs_pause(self) -> bool:
@@ -96,6 +97,10 @@ class Bus:
             ended_at = self._last_byte if self._last_byte > sent_at else loop.time()
             return Transaction(sent_at, ended_at, is_complete)
 
+    async def gone(self) -> None:
+        """Wait until the open line is lost; the next transaction then raises LinkError."""
+        await self._gone.wait()
+
     def close(self) -> None:
         """Close the line; the next transaction opens it again."""
         if self._link is not None:
@@ -109,6 +114,7 @@ class Bus:
             raise ConfigError(f"Ports of the kind {scheme}:// cannot be opened by this version.", where=self.url)
         link = await opener(self.url, self.options)
         self._lost = None
+        self._gone.clear()
         link.start(self._received, self._has_gone)
         self._link = link
         return link
@@ -130,6 +136,7 @@ class Bus:
     def _has_gone(self, error: Exception | None) -> None:
         reason = f": {error}" if error else ""
         self._lost = LinkLost(f"{self.url} has gone{reason}.", url=self.url)
+        self._gone.set()
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(False)
 
@@ -137,6 +144,7 @@ class Bus:
         error = self._lost or LinkLost(f"{self.url} has gone.", url=self.url)
         self.close()
         self._lost = None
+        self._gone.clear()
         return error
 
 

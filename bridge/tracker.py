@@ -5,8 +5,9 @@ Energy, limits and the bank of several batteries will be computed here too. Know
 
 from __future__ import annotations
 
-from bridge.battery.derive import derive, join
-from bridge.battery.model import BatteryState
+from dataclasses import replace
+
+from bridge.battery.derive import UNKNOWN, derive, join
 from bridge.hub import Hub
 from bridge.interfaces import Clock, Cycle
 
@@ -20,30 +21,10 @@ class Tracker:
 
     def __call__(self, cycle: Cycle) -> None:
         """Publish the state that follows from `cycle`; offline, every measured value in it is unknown."""
-        emulated = self._hub.descriptions[cycle.battery].emulated
-        before = self._hub.latest(cycle.battery)
-        if not cycle.link.state.is_online:
-            self._hub.publish(
-                BatteryState(
-                    battery=cycle.battery,
-                    emulated=emulated,
-                    link=cycle.link,
-                    time=cycle.time,
-                    accepted_at=cycle.accepted_at,
-                    device=before.device,
-                )
-            )
-            return
-        values, device, times = join(cycle.blocks.values(), self._clock.monotonic())
-        self._hub.publish(
-            BatteryState(
-                battery=cycle.battery,
-                emulated=emulated,
-                link=cycle.link,
-                time=cycle.time,
-                accepted_at=cycle.accepted_at,
-                block_times=times,
-                device=device,
-                **{**values, **derive(values)},
-            )
+        state = replace(
+            self._hub.latest(cycle.battery), link=cycle.link, time=cycle.time, accepted_at=cycle.accepted_at, **UNKNOWN
         )
+        if cycle.link.state.is_online:
+            values, device, times = join(cycle.blocks.values(), self._clock.monotonic())
+            state = replace(state, block_times=times, device=device, **{**values, **derive(values)})
+        self._hub.publish(state)

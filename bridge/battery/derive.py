@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import fields
 from typing import Any
 
-from bridge.battery.model import BatteryState, Block, DeviceInfo
+from bridge.battery.model import NO_TIMES, BatteryState, Block, DeviceInfo
 
-_MEASURED = frozenset(each.name for each in fields(BatteryState)) - {
-    "battery", "emulated", "link", "time", "accepted_at", "block_times", "device",
-}  # fmt: skip
+_UNMEASURED = frozenset({"battery", "emulated", "link", "time", "accepted_at", "block_times", "device"})
+UNKNOWN: Mapping[str, Any] = {
+    each.name: each.default for each in fields(BatteryState) if each.name not in _UNMEASURED
+} | {"block_times": NO_TIMES}
+"""Every measured attribute of `BatteryState` with its value for "unknown"."""
 _DEVICE = {f"device_{each.name}": each.name for each in fields(DeviceInfo)}
 
 
@@ -27,7 +29,7 @@ def join(blocks: Iterable[Block], now: float) -> tuple[dict[str, Any], DeviceInf
             continue
         times[block.name] = block.at
         for key, value in block.values.items():
-            if key in _MEASURED:
+            if key in UNKNOWN:
                 values[key] = value
             elif key in _DEVICE:
                 device[_DEVICE[key]] = value

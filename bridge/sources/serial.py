@@ -11,6 +11,7 @@ import asyncio
 import logging
 from collections import Counter, deque
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 
 from bridge.battery.link import ADVICE, DATA_ERROR, DATA_ERROR_STATES, LinkMonitor, Outcome
@@ -117,10 +118,16 @@ class SerialSource:
                 except LinkError as error:
                     self._unplugged(error)
                     due = loop.time() + REOPEN_SECONDS
-                await asyncio.sleep(due - loop.time())
+                await self._rest(due)
         finally:
             if self._timer is not None:
                 self._timer.cancel()
+
+    async def _rest(self, until: float) -> None:
+        """Wait until the next cycle is due (monotonic s), or the line is lost."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout_at(until):
+                await self._bus.gone()
 
     # --- a cycle
 

@@ -1,4 +1,4 @@
-"""The documentation as tests see it: pages with their code, links and headings. Knows GitHub's Markdown as far as used here."""
+"""The documentation as tests see it: pages with their code, links and headings, in GitHub's Markdown."""
 
 from __future__ import annotations
 

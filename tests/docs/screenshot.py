@@ -1,6 +1,6 @@
 """Takes the screenshot of the README anew: `python -m tests.docs.screenshot`.
 
-Runs a bridge with an emulated battery in a folder of its own, and Debian's Chromium with the driver of the browser tests.
+Runs a bridge with an emulated battery in a folder of its own, and Chromium with the driver of the browser tests.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from tests.browser.browser import Page, chromium
+from tests.browser.browser import chromium
 from tests.docs.pages import ROOT
 
 TARGET = ROOT / "docs" / "images" / "overview.png"
@@ -30,7 +30,10 @@ port = 0
 [mdns]
 enabled = false
 """
+_SMARTBMS = (sys.executable, "-c", "from bridge.cli import main; main()")
 _SECONDS = 20.0
+_TOLD_LATE = ("280.0 Ah", "No alarms", "EMULATED-DALY", "20220810")
+"""What the BMS tells in the last of its first answers."""
 
 
 def main() -> None:
@@ -41,24 +44,21 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         (folder / "bridge.toml").write_text(_CONFIGURATION, encoding="utf-8")
+        environment = {"PYTHONPATH": str(ROOT), "PATH": "/usr/bin:/bin"}
+        command = [*_SMARTBMS, "run", "--config", "bridge.toml", "--data", "."]
         bridge = subprocess.Popen(
-            [sys.executable, "-c", "from bridge.cli import main; main()", "run", "--config", "bridge.toml", "--data", "."],
-            cwd=folder, env={"PYTHONPATH": str(ROOT), "PATH": "/usr/bin:/bin"}, stderr=subprocess.DEVNULL,
-        )  # fmt: skip
+            command, cwd=folder, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
         try:
             address = f"http://127.0.0.1:{_port(folder / 'run.json')}/"
             with chromium(node, browser) as running, running.open(width=1180, height=860) as page:
                 page.goto(address)
-                page.until_text("280.0 Ah", within=_SECONDS)  # what the BMS tells last is there
-                _wait_for_firmware(page)
+                for text in _TOLD_LATE:
+                    page.until_text(text, within=_SECONDS)
                 page.screenshot(TARGET)
         finally:
             bridge.terminate()
             bridge.wait(timeout=_SECONDS)
-
-
-def _wait_for_firmware(page: Page) -> None:
-    page.until_text("20220810", within=_SECONDS)
 
 
 def _port(record: Path) -> int:

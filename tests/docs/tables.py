@@ -7,6 +7,7 @@ import re
 import tomllib
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from typing import Any
 
 from bridge.battery.link import ADVICE, DATA_ERROR_STATES
@@ -109,14 +110,14 @@ def bridge_entities() -> Lines:
 def _entities(device: Device) -> Lines:
     rows = []
     for key, component in device.components.items():
-        name = component["name"]
-        if numbered := _NUMBERED.fullmatch(key):
-            if numbered[2] != "1":
-                continue
-            key, name = f"{numbered[1]}_<n>", name.replace("1", "*n*")
+        numbered = _NUMBERED.fullmatch(key)
+        if numbered and numbered[2] != "1":
+            continue
+        shown = f"{numbered[1]}_<n>" if numbered else key
+        name = component["name"].replace("1", "*n*") if numbered else component["name"]
         kind = component["platform"].replace("_", " ")
         diagnostic = "yes" if component.get("entity_category") == "diagnostic" else ""
-        rows.append((name, f"`{key}`", kind, component.get("unit_of_measurement", ""), diagnostic))
+        rows.append((name, f"`{shown}`", kind, component.get("unit_of_measurement", ""), diagnostic))
     return table(("entity", "key", "kind", "unit", "diagnostic"), rows)
 
 
@@ -164,6 +165,6 @@ TABLES: Mapping[str, Callable[[], Lines]] = {
     "entities bridge": bridge_entities,
     "metrics": metrics,
     "faults": faults,
-    **{f"keys {section}": (lambda section=section: keys(section)) for section in SECTIONS},
+    **{f"keys {section}": partial(keys, section) for section in SECTIONS},
 }
 """Every table by the name that stands in its marker."""

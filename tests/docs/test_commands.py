@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.docs.pages import BLOCKS, PAGES, ROOT, Block, Page, commands, page
+from tests.docs.pages import BLOCKS, ROOT, Block, Page, commands, page
 
 _SMARTBMS = (sys.executable, "-c", "from bridge.cli import main; main()")
 _VOLTAGE = re.compile(r"[\d.]+ V\b")
@@ -100,4 +100,3 @@ def test_first_screen_of_the_readme_has_two_commands_for_a_fresh_machine() -> No
     screen = page("README.md").text.partition("\n## ")[0]
     lines = [line for line in screen.splitlines() if line.startswith("sudo apt install git make python3-venv && ")]
     assert [line.rpartition("&& ")[2] for line in lines] == ["make run", "make test"]
-    assert all(str(each) for each in PAGES)

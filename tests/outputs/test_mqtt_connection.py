@@ -257,8 +257,10 @@ async def test_second_client_with_our_id_is_suspected(mosquitto: Mosquitto, tmp_
     async with Bridge(tmp_path, mosquitto.url, timing=QUICK) as bridge:
         await bridge.connected()
         for count in range(1, 5):
-            async with aiomqtt.Client("127.0.0.1", mosquitto.port, identifier="smartbms-12ab34cd"):
-                await until(lambda count=count: len(bridge.board.details("waiting")) >= count)
+            _, writer = await asyncio.open_connection("127.0.0.1", mosquitto.port)
+            writer.write(b"\x10\x1d\x00\x04MQTT\x04\x02\x00\x3c\x00\x11smartbms-12ab34cd")  # CONNECT
+            await until(lambda count=count: len(bridge.board.details("waiting")) >= count)
+            writer.transport.abort()
             await bridge.connected()
     assert bridge.board.details("waiting")[0] == "The broker closed the connection."
     assert "Another client may use our client id smartbms-12ab34cd" in bridge.board.details("waiting")[-1]

@@ -27,8 +27,7 @@ async def test_start_of_home_assistant_is_answered_in_order_after_a_random_delay
     async with Listener.at(broker) as listener, Bridge(tmp_path, broker.url) as bridge:
         await bridge.connected()
         bridge.hub.publish(live(voltage=51.0))
-        await listener.next_on(STATE)
-        await listener.next_on(HEALTH)
+        await until(lambda: listener.on(MAIN) and "cell_voltage_4" in listener.on(MAIN)[-1].json["components"])
         before = len(listener.heard)
         await listener.client.publish("homeassistant/status", "online")
         await listener.next_on(STATE, 2)

@@ -74,7 +74,7 @@ async def test_broker_keeps_nothing_that_is_live(broker: Broker, tmp_path: Path)
 
 async def test_each_accepted_cycle_gives_one_state(broker: Broker, tmp_path: Path) -> None:
     async with Listener.at(broker) as listener, Bridge(tmp_path, broker.url) as bridge:
-        await bridge.connected()
+        await listener.next_on(f"{BASE}/bridge/health")
         for number in range(1, 6):
             state = live(voltage=50.0 + number)
             bridge.hub.publish(state)
@@ -186,7 +186,7 @@ async def test_alarm_that_came_while_the_battery_was_away_is_an_event(broker: Br
 async def test_publish_interval_thins_states_but_no_change_of_link_or_alarm(broker: Broker, tmp_path: Path) -> None:
     bridge = Bridge(tmp_path, broker.url, settings={"publish_interval": 5.0})
     async with Listener.at(broker) as listener, bridge:
-        await bridge.connected()
+        await listener.next_on(f"{BASE}/bridge/health")
         for second in range(11):
             bridge.clock.offset = float(second)
             bridge.hub.publish(live(voltage=50.0 + second))

@@ -195,6 +195,17 @@ class TestCells:
         assert [reader.receive(each) for each in padded] == [False] * 15 + [True]
         assert reader.answer() == {"cell_voltages": VOLTS}
 
+    def test_surplus_frames_that_no_longer_come_are_not_waited_for(self) -> None:
+        padded = cells(SIXTEEN + (0,) * 32)
+        reader = ask("cell_voltages", cell_count=16)
+        reader.receive(b"".join(padded))
+        reader.answer()
+        reader.ask(DRIVER.question("cell_voltages"))
+        assert not reader.receive(b"".join(padded[:6]))
+        assert reader.answer() == {"cell_voltages": VOLTS}
+        reader.ask(DRIVER.question("cell_voltages"))
+        assert reader.receive(b"".join(padded[:6]))
+
     def test_lost_byte_costs_one_frame_and_asking_again_completes(self) -> None:
         burst = cells(SIXTEEN + JUNK)
         for lost in range(6):

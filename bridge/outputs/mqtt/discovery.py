@@ -110,6 +110,7 @@ class Discovery:
 
     async def update(self, connection: Connection, topics: Topics, owners: Iterable[str]) -> None:
         """Send the documents of some batteries, or of the bridge itself, again: they have other entities now."""
+        self._told_url = self._url()
         published = dict(self._manifest.discovery)
         by_device: dict[str | None, dict[str, dict[str, str]]] = {}
         for topic, components in published.items():

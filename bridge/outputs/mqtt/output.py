@@ -42,10 +42,6 @@ _SUSPICIOUS_HANG_UPS = 3
 _BROKER_POLL = 0.05
 
 
-class _NameTaken(Exception):
-    """Another bridge uses our topics at this broker."""
-
-
 class MqttOutput:
     """Publishes every battery, the bridge itself and their discovery documents to a broker."""
 
@@ -84,7 +80,7 @@ class MqttOutput:
         self._configuration_url = configuration_url
         self._remember_topic = remember_topic
         self._timing = timing
-        self._segment = known_topic if known_topic in self._possible_segments() else None
+        self._known_topic = known_topic
         self._version: aiomqtt.ProtocolVersion | None = V311 if settings.url == _EMBEDDED else None
         self._streak = _Streak(clock)
         self._started: float | None = None
@@ -92,6 +88,8 @@ class MqttOutput:
             settings=settings, identity=identity, hub=hub, manifest=ManifestFile(data), url=configuration_url
         )
         self._publisher: Publisher | None = None
+        self._left_behind: list[str] = []
+        """Topics of an earlier run that may have to be cleared."""
         self._address = ""
         self._client_id = f"smartbms-{identity.uid}"
         self._hang_ups = 0
@@ -113,8 +111,6 @@ class MqttOutput:
                 self._streak.failed(sentence, delay)
                 self._board.tell(_SERVICE, "waiting", sentence)
                 await asyncio.sleep(delay)
-            except _NameTaken:
-                self._segment = None
 
     def _sentence(self, failure: ConnectionFailed) -> str:
         """Say why there is no connection; older brokers do not tell that another client took our id."""
@@ -139,14 +135,13 @@ class MqttOutput:
         """Connect and publish until the connection breaks."""
         access = await asyncio.to_thread(Access.read, await self._url(), self._settings)
         self._address = str(access.address)
-        topics = Topics(self._segment or await self._choose_segment(access))
-        will = Will(topic=topics.bridge_availability, payload="offline")
+        publisher = self._publisher or await self._look_around(access)
+        will = Will(topic=publisher.topics.bridge_availability, payload="offline")
         async with self._connected(access, will) as connection:
-            publisher = await self._publisher_for(connection, topics)
             self._tell_connected(connection)
             connected_at = self._clock.monotonic()
             try:
-                await self._serve(connection, topics, publisher)
+                await self._serve(connection, publisher)
             finally:
                 self._hang_ups += 1
                 if self._clock.monotonic() - connected_at >= _STEADY_AFTER:
@@ -182,33 +177,28 @@ class MqttOutput:
                 _LOGGER.debug("No MQTT 5: %s", failure.sentence)
                 version = V311
 
-    async def _choose_segment(self, access: Access) -> str:
-        """Find out whether another bridge has our name at this broker; publishes nothing and leaves no will."""
-        usual, own = self._possible_segments()
+    async def _look_around(self, access: Access) -> Publisher:
+        """See what the broker keeps, and settle on our topics; publishes nothing and leaves no will.
+
+        Also finds out which version of MQTT the broker speaks: a will makes some old ones choke on version 5.
+        """
         async with self._connected(access, None) as connection:
             bridges = await self._discovery.look_around(connection)
-        self._segment = usual if bridges.get(usual, self._identity.uid) == self._identity.uid else own
-        if self._segment == own:
+        uid = self._identity.uid
+        usual, own = self._possible_segments()
+        chosen = self._known_topic
+        if chosen not in (usual, own) or bridges.get(chosen, uid) != uid:
+            chosen = usual if bridges.get(usual, uid) == uid else own
+            await asyncio.to_thread(self._remember_topic, chosen)
+        if chosen == own:
             _LOGGER.warning(
                 "Another bridge is called %s at this MQTT broker: the topics of this one begin with smartbms/%s",
                 usual, own,
             )
-        await asyncio.to_thread(self._remember_topic, self._segment)
-        return self._segment
-
-    async def _publisher_for(self, connection: Connection, topics: Topics) -> Publisher:
-        """Return the publisher; at the first connection, look at what the broker keeps and clear what is not true."""
-        if self._publisher is not None:
-            return self._publisher
-        bridges = await self._discovery.look_around(connection)
-        if bridges.get(topics.bridge, self._identity.uid) != self._identity.uid:
-            raise _NameTaken
-        self._publisher = Publisher(settings=self._settings, topics=topics, hub=self._hub, clock=self._clock)
-        in_use = self._topics_in_use(topics)
-        for topic in sorted(self._discovery.left_behind - in_use):
-            owner = bridges.get(topic.split("/")[1], self._identity.uid)
-            if owner == self._identity.uid:
-                connection.send(topic, b"", qos=1, retain=True)
+        self._left_behind = [
+            topic for topic in sorted(self._discovery.left_behind) if bridges.get(topic.split("/")[1], uid) == uid
+        ]
+        self._publisher = Publisher(settings=self._settings, topics=Topics(chosen), hub=self._hub, clock=self._clock)
         return self._publisher
 
     def _topics_in_use(self, topics: Topics) -> frozenset[str]:
@@ -236,13 +226,18 @@ class MqttOutput:
 
     # Publishing
 
-    async def _serve(self, connection: Connection, topics: Topics, publisher: Publisher) -> None:
+    async def _serve(self, connection: Connection, publisher: Publisher) -> None:
         """Publish over `connection` until it breaks; when cancelled, say that nothing is live any more."""
+        in_use = self._topics_in_use(publisher.topics)
         session = Session(
-            connection=connection, settings=self._settings, topics=topics, publisher=publisher,
+            connection=connection, settings=self._settings, topics=publisher.topics, publisher=publisher,
             discovery=self._discovery, hub=self._hub, health=self._health, random=self._random,
-            info=self._info, timing=self._timing, in_use=self._topics_in_use(topics),
+            info=self._info, timing=self._timing, in_use=in_use,
         )
+        for topic in self._left_behind:
+            if topic not in in_use:
+                connection.send(topic, b"", qos=1, retain=True)
+        self._left_behind.clear()
         try:
             await session.run()
         except ExceptionGroup as group:

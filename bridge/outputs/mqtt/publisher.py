@@ -66,7 +66,7 @@ class Publisher:
 
     def __init__(self, *, settings: MqttSection, topics: Topics, hub: Hub, clock: Clock) -> None:
         self._settings = settings
-        self._topics = topics
+        self.topics = topics
         self._hub = hub
         self._clock = clock
         self._sent: dict[str, _Sent] = {}
@@ -118,7 +118,7 @@ class Publisher:
         for battery, sent in self._sent.items():
             for topic in [topic for topic, text in sent.values.items() if text]:
                 self._send_value(sender, topic, "", sent)
-            self._keep(sender, self._topics.availability(battery), "offline")
+            self._keep(sender, self.topics.availability(battery), "offline")
 
     def _is_due(self, sent: _Sent) -> bool:
         return self._clock.monotonic() >= sent.due - _EARLY * self._settings.publish_interval
@@ -132,13 +132,13 @@ class Publisher:
     def _send_link(self, sender: Sender, state: BatteryState, sent: _Sent) -> None:
         if state.link != sent.link:
             sent.link = state.link
-            self._keep(sender, self._topics.link(state.battery), encode(link_document(state.link)), _DOCUMENT)
+            self._keep(sender, self.topics.link(state.battery), encode(link_document(state.link)), _DOCUMENT)
 
     def _send_availability(self, sender: Sender, state: BatteryState, sent: _Sent) -> None:
         is_online = state.link.state.is_online
         if is_online is not sent.availability:
             sent.availability = is_online
-            self._keep(sender, self._topics.availability(state.battery), "online" if is_online else "offline")
+            self._keep(sender, self.topics.availability(state.battery), "online" if is_online else "offline")
 
     def _send_alarms(self, sender: Sender, state: BatteryState, sent: _Sent) -> bool:
         """Send the set of alarms if it changed, with an event for each that came or went."""
@@ -147,7 +147,7 @@ class Publisher:
         if is_new:
             sent.alarms = alarms
             document = [{"code": each.code, "level": each.level.value, "cell": each.cell} for each in alarms]
-            self._keep(sender, self._topics.alarms(state.battery), encode(document), _DOCUMENT)
+            self._keep(sender, self.topics.alarms(state.battery), encode(document), _DOCUMENT)
         if state.alarms_known and state.link.state.is_online:
             now = frozenset(alarms)
             before = self._known_alarms.get(state.battery, now)
@@ -166,12 +166,12 @@ class Publisher:
                     "event_type": event_type, "time": time,
                     "code": each.code, "level": each.level.value, "cell": each.cell,
                 }
-                sender.send(self._topics.event(battery), encode(document), qos=1, properties=_DOCUMENT)
+                sender.send(self.topics.event(battery), encode(document), qos=1, properties=_DOCUMENT)
 
     def _send_state(self, sender: Sender, state: BatteryState, sent: _Sent) -> None:
         now = self._clock.monotonic()
         document = reading_document(state, now)
-        sender.send(self._topics.state(state.battery), encode(document), properties=self._for_states[state.battery])
+        sender.send(self.topics.state(state.battery), encode(document), properties=self._for_states[state.battery])
         sent.accepted_at = state.accepted_at
         sent.block_times = state.block_times
         sent.has_values = state.link.state.is_online
@@ -184,7 +184,7 @@ class Publisher:
     # Plain values, one topic each
 
     def _send_values(self, sender: Sender, state: BatteryState, document: Mapping[str, Any], sent: _Sent) -> None:
-        values = dict(_plain_values(self._topics, state, document)) if state.link.state.is_online else {}
+        values = dict(_plain_values(self.topics, state, document)) if state.link.state.is_online else {}
         for topic in sent.values.keys() - values.keys():
             values[topic] = ""
         for topic, text in values.items():
