@@ -119,16 +119,17 @@ def _answers(port: int) -> bool:
 
 @dataclass
 class Subscriber:
-    """What arrived for `smartbms/+/+/state`: (Unix time of arrival, battery, object)."""
+    """What arrived for `topic`: (Unix time of arrival, its third level, object); for states that is the battery."""
 
     port: int
+    topic: str = "smartbms/+/+/state"
     messages: list[tuple[float, str, dict[str, Any]]] = field(default_factory=list)
 
     def __enter__(self) -> Self:
         self._client = paho.Client(CallbackAPIVersion.VERSION2, protocol=paho.MQTTv311)
         self._client.on_message = self._note
         self._client.connect("127.0.0.1", self.port)
-        self._client.subscribe("smartbms/+/+/state")
+        self._client.subscribe(self.topic)
         self._client.loop_start()
         return self
 

@@ -19,7 +19,7 @@ _FLAGS = tuple(each.key for each in QUANTITIES if each.shape is Shape.FLAG)
 
 
 def _rounded(value: float | None, digits: int | None) -> float | None:
-    return value if value is None or not digits else round(value, digits)
+    return value if value is None or not digits else round(value, digits) + 0.0  # no minus zero
 
 
 def timestamp(seconds: float | None) -> str | None:

@@ -318,7 +318,7 @@ class Daly(Driver):
             return _TEXTS[question.command][1]
         if question is CELL_VOLTAGES or question is TEMPERATURES:
             count = known.get("cell_count" if question is CELL_VOLTAGES else "temperature_count")
-            return -(-count // _NUMBERED[question.command]) if count else None
+            return None if count is None else -(-count // _NUMBERED[question.command])
         return 1
 
     def place(self, question: Question, host: int, frame: bytes) -> int:

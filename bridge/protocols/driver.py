@@ -100,7 +100,7 @@ class Driver(ABC):
 
     @abstractmethod
     def parts(self, question: Question, known: Mapping[str, Any]) -> int | None:
-        """Return how many frames answer `question`; None while that cannot be known yet."""
+        """Return how many frames answer `question` (0: it need not be asked); None while that is not known yet."""
 
     @abstractmethod
     def place(self, question: Question, host: int, frame: bytes) -> int:
@@ -213,6 +213,7 @@ class Reader:
         needed = self.driver.parts(question, self.known)
         if needed is not None:
             self.surplus[question.name] = max(self._frames - needed, 0)
+        self.refused = [each for each in self.refused if each.cause != SLEEP_ECHO]  # the adapter hears itself
         try:
             return self.driver.decode(question, self._parts, self.known)
         except ProtocolError:
@@ -317,9 +318,13 @@ def decode_capture(driver: Driver, data: bytes, known: Mapping[str, Any] | None 
         frames = finder.feed(bytes((byte,)))
         decoded += map(decoder.say_broken, finder.take_broken())
         decoded += map(decoder.say, frames)
+    rest = finder.pending
     frames = finder.flush()
-    decoded += map(decoder.say_broken, finder.take_broken())
+    broken = finder.take_broken()
+    decoded += map(decoder.say_broken, broken)
     decoded += map(decoder.say, frames)
+    if rest and not frames and not broken:
+        decoded.append(decoder.say_broken(rest))
     if not decoded and data:
         decoded.append(decoder.say_broken(data))
     return _with_sign(decoded) if driver.sign_is_open else decoded
@@ -342,8 +347,8 @@ class _CaptureDecoder:
                 return DecodedFrame(message=question.name, direction="request", values={})
             part = driver.place(question, 0, frame)
             parts = self._gathered.setdefault(question.name, {})
-            if part in parts:
-                parts.clear()
+            if parts and part == min(parts):
+                parts.clear()  # a new answer begins
             parts[part] = frame
             values = driver.decode(question, parts, self._known)
         except ProtocolError as error:

@@ -315,6 +315,11 @@ class FrameFinder:
         return frames
 
     @property
+    def pending(self) -> bytes:
+        """The beginning of a frame whose rest has not come yet."""
+        return bytes(self._buffer)
+
+    @property
     def is_waiting(self) -> bool:
         """Whether the beginning of a frame is there whose rest has not come yet."""
         return bool(self._buffer)

@@ -78,7 +78,8 @@ class Schedule:
 
     def _slow_count(self, total: int, period: float, *, is_filling: bool) -> int:
         """Return how many slow questions a cycle takes so that all come round in time; two at the start."""
-        return max(math.ceil(total * period / SLOW_SECONDS), 2 if is_filling else 1)
+        cycles = max(int(SLOW_SECONDS / period), 1) if period else total
+        return max(math.ceil(total / cycles), 2 if is_filling else 1)
 
     def _is_due(self, question: Question, now: float) -> bool:
         """Whether it is time for a slow or rare question; one without answer is put more and more seldom."""

@@ -169,8 +169,11 @@ class SerialSource:
 
     async def _ask(self, question: Question, limit: float) -> None:
         """Ask until the answer is accepted, as often as the time until `limit` (monotonic s) allows."""
-        if self._driver.parts(question, self._reader.known) is None:
-            self._is_whole = False
+        parts = self._driver.parts(question, self._reader.known)
+        if not parts:  # not known yet, or this device has nothing to say to it
+            self._is_whole &= parts == 0
+            if parts == 0:
+                self._schedule.asked(question, self._clock.monotonic(), is_answered=True)
             return
         loop = asyncio.get_running_loop()
         suspects: tuple[str, ...] = ()

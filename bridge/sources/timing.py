@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import deque
 
 UNLEARNED_TIMEOUT = 0.2
@@ -14,8 +15,8 @@ SAMPLES, ENOUGH, RENEW_EVERY = 200, 20, 10
 """Latencies kept; needed before the first estimate; between two estimates."""
 PAUSE_STEP = 50
 """Questions without a loss after which the pause is halved."""
-SHORTEST_PAUSE = 0.001
-"""s; a shorter pause is none."""
+SHORTEST_PAUSE, LONGEST_PAUSE = 0.001, 0.15
+"""s; a shorter pause is none, and a longer one helps no known device (R24TM boards want 120 ms)."""
 
 
 class Timing:
@@ -24,11 +25,12 @@ class Timing:
     def __init__(self, *, pause: float) -> None:
         self.timeout = UNLEARNED_TIMEOUT
         self.pause = pause
-        self._longest_pause = pause
+        self._usual_pause = pause
         self._latencies: deque[float] = deque(maxlen=SAMPLES)
         self._count = 0
         self._without_loss = 0
         self._silences = 0
+        self._since_noise = PAUSE_STEP
 
     @property
     def patience(self) -> float:
@@ -38,19 +40,26 @@ class Timing:
     def answered(self, latency: float) -> None:
         """Note an answer that took `latency` s beyond the wire's own time."""
         self._silences = 0
+        self._since_noise += 1
         self._latencies.append(max(latency, 0.0))
         self._count += 1
         if self._count >= ENOUGH and self._count % RENEW_EVERY == 0:
             ordered = sorted(self._latencies)
-            self.timeout = min(ordered[int(0.99 * (len(ordered) - 1))] + MARGIN, LONGEST_TIMEOUT)
+            self.timeout = min(ordered[math.ceil(0.99 * len(ordered)) - 1] + MARGIN, LONGEST_TIMEOUT)
         self._without_loss += 1
         if self.pause and self._without_loss >= PAUSE_STEP:
             self._without_loss = 0
             self.pause = self.pause / 2 if self.pause > SHORTEST_PAUSE else 0.0
 
     def lost(self, *, is_silent: bool) -> None:
-        """Note a question without a whole answer; `is_silent` where not a byte came."""
+        """Note a question without a whole answer; `is_silent` where not a byte came.
+
+        A device that says nothing may have been asked too soon, so the pause grows; beyond the protocol's own only
+        where the line is not noisy, because noise costs questions too.
+        """
         self._without_loss = 0
         self._silences = self._silences + 1 if is_silent else 0
-        if self._longest_pause:
-            self.pause = min(max(2 * self.pause, SHORTEST_PAUSE), self._longest_pause)
+        self._since_noise = self._since_noise + 1 if is_silent else 0
+        if self._usual_pause:
+            longest = LONGEST_PAUSE if self._since_noise >= PAUSE_STEP else self._usual_pause
+            self.pause = min(max(2 * self.pause, SHORTEST_PAUSE), max(longest, self.pause))

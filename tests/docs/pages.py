@@ -16,7 +16,7 @@ PATHS = (
 
 _FENCE = re.compile(r"^(?P<indent> *)```(?P<language>\w*)\n(?P<text>.*?)^(?P=indent)```$", re.MULTILINE | re.DOTALL)
 _CODE = re.compile(r"`([^`\n]+)`")
-_LINK = re.compile(r"!?\[[^\]]*\]\(([^)\s]+)\)")
+_LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)|<img src=\"([^\"]+)\"")
 _HEADING = re.compile(r"^#+ (.+)$", re.MULTILINE)
 
 
@@ -63,7 +63,8 @@ class Page:
 
     @property
     def links(self) -> list[str]:
-        return _LINK.findall(_CODE.sub("", self.prose))
+        """Where its links and images lead."""
+        return [link or image for link, image in _LINK.findall(_CODE.sub("", self.prose))]
 
     @property
     def anchors(self) -> set[str]:

@@ -26,8 +26,8 @@ from bridge.outputs.mqtt import MqttOutput, Timing
 
 DEADLINE = 10.0
 UID = "12ab34cd"
-QUICK = Timing(health_interval=0.2, confirm_deadline=1.0, layout_delay=0.02, first_delay=0.1)
-CALM = Timing(health_interval=3600.0, confirm_deadline=5.0, layout_delay=0.02, first_delay=0.1)
+QUICK = Timing(health_interval=0.2, answer_deadline=1.0, layout_delay=0.02, first_delay=0.1)
+CALM = Timing(health_interval=3600.0, answer_deadline=5.0, layout_delay=0.02, first_delay=0.1)
 
 
 async def until(condition: Callable[[], Any], what: str = "it", deadline: float = DEADLINE) -> Any:

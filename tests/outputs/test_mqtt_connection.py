@@ -190,7 +190,7 @@ async def test_switched_off_it_says_so_and_ends(tmp_path: Path) -> None:
 # Versions
 
 
-@pytest.mark.parametrize("way", ["code", "close", "nonsense"])
+@pytest.mark.parametrize("way", ["code", "close", "nonsense", "silence"])
 async def test_broker_without_version_5_gets_3_1_1_from_then_on(way: str, tmp_path: Path) -> None:
     broker = Embedded()
     await broker.start()
@@ -484,6 +484,8 @@ async def old_broker(target: int, way: str, versions: list[int]) -> AsyncIterato
                 writer.write(b"\x20\x02\x00\x01")  # CONNACK of 3.1.1: unacceptable protocol version
             if way == "nonsense":
                 writer.write(b"\x20\x01\x00")  # a CONNACK that is too short
+            if way == "silence":
+                await reader.read()
             writer.close()
             return
         try:

@@ -136,3 +136,23 @@ async def test_reply_timeout_is_learned() -> None:
         await asyncio.sleep(60)
         learned = talk.source.statistics().reply_timeout
     assert learned == pytest.approx(0.035, abs=0.003)
+
+
+@in_virtual_time
+async def test_battery_without_temperature_sensors_is_read_completely() -> None:
+    async with conversation("sensors=0") as talk:
+        await asyncio.sleep(15)
+        assert talk.source.is_complete
+        assert talk.latest.temperatures == ()
+        assert talk.source.statistics().cycles > 10
+
+
+@in_virtual_time
+async def test_lost_line_is_told_before_the_next_poll_is_due() -> None:
+    async with conversation(poll_interval=60.0) as talk:
+        await talk.until(LinkState.OK)
+        await asyncio.sleep(5)
+        talk.battery.faults.set("unplug", "on", seconds=5)
+        began = asyncio.get_running_loop().time()
+        assert await talk.until(LinkState.UNPLUGGED) - began < 0.1
+        assert await talk.until(LinkState.OK) - began < 7.0

@@ -28,7 +28,6 @@ def test_learned_time_out_is_30_ms_above_the_99th_percentile() -> None:
     assert learn([0.050] * 197 + [0.080, 0.4, 0.4]).timeout == pytest.approx(0.110)
 
 
-@pytest.mark.xfail(strict=True, reason="of the first 20 latencies the 95th percentile is taken: the slowest is cut off")
 def test_answer_that_is_slow_once_in_twenty_fits_into_the_time_out() -> None:
     assert learn([0.005] * 19 + [0.080]).timeout == pytest.approx(0.110)
 
@@ -48,7 +47,7 @@ def test_patience_and_pause_stay_within_their_limits(latencies: list[float], sil
     for each in silent:
         timing.lost(is_silent=each)
         assert 0.03 <= timing.timeout <= timing.patience <= 0.5
-        assert 0 <= timing.pause <= 0.02
+        assert 0 <= timing.pause <= 0.15
 
 
 def test_clock_that_seems_to_run_backwards_is_no_latency() -> None:
@@ -83,14 +82,23 @@ def test_pause_is_learned_down_to_nothing_while_nothing_is_lost() -> None:
     assert pauses == pytest.approx([0.01, 0.005, 0.0025, 0.00125, 0.000625, 0.0, 0.0])
 
 
-def test_loss_gives_the_pause_back_step_by_step_and_no_more_than_the_driver_asks() -> None:
+def test_silence_on_a_quiet_line_makes_the_pause_grow_step_by_step_up_to_150_ms() -> None:
     timing = learn([0.005] * 350)
     assert timing.pause == 0.0
     pauses = []
-    for _ in range(7):
+    for _ in range(10):
         timing.lost(is_silent=True)
         pauses.append(timing.pause)
-    assert pauses == pytest.approx([0.001, 0.002, 0.004, 0.008, 0.016, 0.02, 0.02])
+    assert pauses == pytest.approx([0.001, 0.002, 0.004, 0.008, 0.016, 0.032, 0.064, 0.128, 0.15, 0.15])
+
+
+def test_losses_on_a_noisy_line_never_ask_for_more_pause_than_the_driver() -> None:
+    timing = learn([0.005] * 350)
+    pauses = []
+    for index in range(20):
+        timing.lost(is_silent=bool(index % 2))
+        pauses.append(timing.pause)
+    assert max(pauses) == pytest.approx(0.02)
 
 
 def test_loss_starts_the_count_of_good_answers_anew() -> None:

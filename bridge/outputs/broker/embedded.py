@@ -154,7 +154,7 @@ async def _end(broker: Broker, clients: Mapping[asyncio.Task[None], asyncio.Stre
     """Hang up on every client, then stop amqtt, in this order: it waits for clients that go on talking."""
     tasks = list(clients)
     for writer in clients.values():
-        writer.transport.pause_reading()
+        writer.transport.pause_reading()  # type: ignore[attr-defined]  # a socket's transport has it
     await asyncio.sleep(_LAST_WORDS)
     for writer in list(clients.values()):
         writer.transport.abort()

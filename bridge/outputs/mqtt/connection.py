@@ -11,10 +11,10 @@ import asyncio
 import logging
 import socket
 import threading
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import aiomqtt
 from paho.mqtt.client import Client as PahoClient
@@ -24,17 +24,23 @@ from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
 from bridge.outputs.mqtt.address import Access, Address
-from bridge.outputs.mqtt.reasons import ClosedEarly, ConnectionFailed, explain_loss, explain_refusal, not_mqtt, reason
+from bridge.outputs.mqtt.reasons import (
+    ClosedEarly,
+    ConnectionFailed,
+    NoAnswer,
+    explain_loss,
+    explain_refusal,
+    not_mqtt,
+    reason,
+)
 
 _LOGGER = logging.getLogger(__name__)
+
+_Answer = TypeVar("_Answer")
 
 V5 = aiomqtt.ProtocolVersion.V5
 V311 = aiomqtt.ProtocolVersion.V311
 
-_CONNECT_DEADLINE = 10.0
-"""s for a broker to answer CONNECT once the line stands."""
-_REPLY_DEADLINE = 10.0
-"""s for the answer to SUBSCRIBE and to a PUBLISH that asks for one."""
 _CLOSE_DEADLINE = 1.0
 _KEEPALIVE = 30
 _MOST_INFLIGHT = 10
@@ -81,7 +87,7 @@ class Connection(aiomqtt.Client):
 
     def __init__(
         self, access: Access, *, client_id: str, version: aiomqtt.ProtocolVersion, will: Will | None,
-        refused: Callable[[str], None],
+        refused: Callable[[str], None], answer_deadline: float,
     ) -> None:
         address = access.address
         super().__init__(
@@ -95,7 +101,7 @@ class Connection(aiomqtt.Client):
             will=aiomqtt.Will(will.topic, will.payload, qos=1, retain=True) if will is not None else None,
             transport="websockets" if address.is_websocket else "tcp",
             websocket_path=address.path if address.is_websocket else None,
-            timeout=_CONNECT_DEADLINE,
+            timeout=answer_deadline,
             keepalive=_KEEPALIVE,
             max_queued_incoming_messages=_MOST_RECEIVED,
             max_queued_outgoing_messages=_MOST_QUEUED,
@@ -136,7 +142,7 @@ class Connection(aiomqtt.Client):
             self._watch()
 
     async def send_and_confirm(
-        self, topic: str, payload: bytes | str | None, *, retain: bool = False, deadline: float = _REPLY_DEADLINE
+        self, topic: str, payload: bytes | str | None, *, retain: bool = False, deadline: float | None = None
     ) -> None:
         """Send with QoS 1 and wait until the broker confirms it, and with it everything sent before."""
         await self.publish(topic, payload, qos=1, retain=retain, timeout=deadline)
@@ -167,11 +173,6 @@ class Connection(aiomqtt.Client):
             self._has_room.clear()
             await self._has_room.wait()
 
-    @property
-    def is_up(self) -> bool:
-        """Whether nothing has told yet that the connection is gone."""
-        return not self._disconnected.done()
-
     def failure(self) -> ConnectionFailed:
         """Return why the connection is gone."""
         return explain_loss(self._disconnected.exception() if self._disconnected.done() else None)
@@ -191,7 +192,6 @@ class Connection(aiomqtt.Client):
             raise ConnectionFailed(f"{address.host} is not a possible name of a host.") from error
         finally:
             entering.cancel()
-        self.timeout = _REPLY_DEADLINE
         self._is_open = True
 
     async def close(self) -> None:
@@ -221,6 +221,14 @@ class Connection(aiomqtt.Client):
         for future in (self._connected, self._disconnected):
             if future.done() and not future.cancelled():
                 future.exception()  # nobody else will ask for it
+
+    async def _wait_for(self, fut: Awaitable[_Answer], timeout: float | None) -> _Answer:  # noqa: ASYNC109  # aiomqtt's
+        """Wait for an answer of the broker; aiomqtt's own way loses a cancellation that comes with the answer."""
+        try:
+            async with asyncio.timeout(self.timeout if timeout is None else timeout):
+                return await fut
+        except TimeoutError:
+            raise NoAnswer("The broker does not answer") from None
 
     # Callbacks of paho, on the loop's thread unless said otherwise
 
@@ -285,10 +293,16 @@ class Connection(aiomqtt.Client):
 @asynccontextmanager
 async def connected(
     access: Access, *, client_id: str, version: aiomqtt.ProtocolVersion, will: Will | None,
-    refused: Callable[[str], None],
+    refused: Callable[[str], None], answer_deadline: float,
 ) -> AsyncIterator[Connection]:
-    """Connect, and close on the way out. `refused` hears the reason when the broker does not take a message."""
-    connection = Connection(access, client_id=client_id, version=version, will=will, refused=refused)
+    """Connect, and close on the way out.
+
+    `refused` hears the reason when the broker does not take a message; `answer_deadline` is the time in s that it has
+    for any answer.
+    """
+    connection = Connection(
+        access, client_id=client_id, version=version, will=will, refused=refused, answer_deadline=answer_deadline
+    )
     try:
         await connection.open(access.address)
         yield connection

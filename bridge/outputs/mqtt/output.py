@@ -166,7 +166,8 @@ class MqttOutput:
         while True:
             try:
                 async with connected(
-                    access, client_id=self._client_id, version=version, will=will, refused=self._publish_refused
+                    access, client_id=self._client_id, version=version, will=will, refused=self._publish_refused,
+                    answer_deadline=self._timing.answer_deadline,
                 ) as connection:
                     self._version = version
                     yield connection

@@ -66,6 +66,10 @@ class ClosedEarly(aiomqtt.MqttError):
     """The broker closed the connection before it answered CONNECT."""
 
 
+class NoAnswer(aiomqtt.MqttError):
+    """The broker did not answer in time."""
+
+
 def not_mqtt(address: Address) -> ConnectionFailed:
     """Return the failure of a connection to something that does not answer in MQTT."""
     return ConnectionFailed(f"What answers at {address} does not speak MQTT as we know it.", is_version=True)
@@ -88,10 +92,10 @@ def explain_refusal(error: aiomqtt.MqttError, address: Address) -> ConnectionFai
         return ConnectionFailed(
             f"The broker at {address} closes the connection without an answer.{hint}", is_version=True
         )
+    if isinstance(error, NoAnswer):
+        return not_mqtt(address)
     if isinstance(cause, OSError):
         return ConnectionFailed(_below_mqtt(cause, address))
-    if isinstance(cause, TimeoutError):
-        return not_mqtt(address)
     return ConnectionFailed(f"No MQTT connection to {address}: {error}.")
 
 

@@ -22,7 +22,7 @@ from bridge.interfaces import HealthReader
 from bridge.outputs.mqtt.connection import Connection
 from bridge.outputs.mqtt.discovery import BRIDGE, Discovery
 from bridge.outputs.mqtt.publisher import Publisher, encode
-from bridge.outputs.mqtt.reasons import ConnectionFailed
+from bridge.outputs.mqtt.reasons import ConnectionFailed, NoAnswer
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -37,8 +37,8 @@ class Timing:
 
     health_interval: float = HEALTH_INTERVAL
     """Between two health documents."""
-    confirm_deadline: float = 10.0
-    """For the broker to confirm a health document: proof that the connection still carries something."""
+    answer_deadline: float = 10.0
+    """For any answer of the broker; for a health document it proves that the connection still carries something."""
     layout_delay: float = 0.5
     """In which what a battery turns out to have is collected into one new document."""
     first_delay: float = 1.0
@@ -135,12 +135,10 @@ class Session:
             health = self.health.read()
             try:
                 await self.connection.send_and_confirm(
-                    self.topics.bridge_health, encode(health_document(health)), deadline=self.timing.confirm_deadline
+                    self.topics.bridge_health, encode(health_document(health))
                 )
-            except aiomqtt.MqttError as error:
-                if self.connection.is_up:
-                    raise ConnectionFailed("The broker no longer answers.") from error
-                raise
+            except NoAnswer as error:
+                raise ConnectionFailed("The broker no longer answers.") from error
             if self.discovery.is_url_new:
                 self._update_discovery([BRIDGE, *self.hub.descriptions])
             elif self.discovery.learn_box(health.box):
