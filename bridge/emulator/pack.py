@@ -61,7 +61,7 @@ class PackDesign:
     ambient: float = 21.0
     """°C around the pack, and of the pack at the start."""
     sensors: tuple[str, ...] = ("sensor_1", "sensor_2")
-    """Names of the temperature sensors, one at least, in the order of the wire; `mosfet` and `ambient` measure those,
+    """Names of the temperature sensors in the order of the wire; `mosfet` and `ambient` measure those,
     all others cells."""
     cycles: int = 12
     discharged_before: float = 3360.0
@@ -117,7 +117,7 @@ class Snapshot:
         cells = self.cell_voltages
         low, high = min(cells), max(cells)
         warmth = [each.value for each in self.temperatures if each.value is not None]
-        cold, hot = min(warmth), max(warmth)
+        cold, hot = min(warmth, default=None), max(warmth, default=None)
         return {
             **self.constants,
             "voltage": self.voltage, "current": self.current, "soc": self.soc,
@@ -126,7 +126,8 @@ class Snapshot:
             "cell_min_number": cells.index(low) + 1, "cell_max_number": cells.index(high) + 1,
             "cell_voltage_delta": round(high - low, 3),
             "temperatures": self.temperatures, "temperature_min": cold, "temperature_max": hot,
-            "temperature_min_sensor": warmth.index(cold) + 1, "temperature_max_sensor": warmth.index(hot) + 1,
+            "temperature_min_sensor": 0 if cold is None else warmth.index(cold) + 1,
+            "temperature_max_sensor": 0 if hot is None else warmth.index(hot) + 1,
             "charge_enabled": self.charge_enabled, "discharge_enabled": self.discharge_enabled,
             "balancing": bool(self.balancing_cells), "balancing_cells": self.balancing_cells,
             "alarms": self.alarms, "alarms_known": True,
@@ -385,7 +386,7 @@ class Pack:
     def _measures(self) -> dict[str, float]:
         """Return what the protections watch."""
         high, low, current = max(self._voltage), min(self._voltage), self._current
-        offsets = self._sensor_offsets
+        offsets = self._sensor_offsets or (0.0,)
         return {
             "cell_max": high, "cell_min": low, "cell_delta": high - low, "pack": sum(self._voltage),
             "charge_current": max(current, 0.0), "discharge_current": max(-current, 0.0),

@@ -129,7 +129,7 @@ _chemistry = _one_of({name: name for name in CHEMISTRIES})
 
 
 def _sensors(text: str) -> tuple[str, ...]:
-    return tuple(f"sensor_{number}" for number in range(1, _whole(1, 255)(text) + 1))
+    return tuple(f"sensor_{number}" for number in range(1, _whole(0, 255)(text) + 1))
 
 
 def _numbers(text: str) -> tuple[int, ...]:

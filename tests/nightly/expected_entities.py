@@ -1,12 +1,12 @@
 """What Home Assistant should show of a bridge and a 16-cell Daly battery, written by hand from the public interface.
 
-Units, classes and signs: docs on MQTT and Home Assistant; device and state classes: https://developers.home-assistant.io
+Device classes, state classes and their units: https://developers.home-assistant.io/docs/core/entity/sensor
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 Document = Mapping[str, Any]
@@ -15,18 +15,18 @@ LINKS = ["starting", "ok", "late", "asleep", "silent", "noisy", "stale", "unplug
 
 
 @dataclass(frozen=True, kw_only=True)
-class Expected:
-    """One entity."""
+class Entity:
+    """One entity as Home Assistant declares it."""
 
     platform: str = "sensor"
-    value: Callable[[Document], Any]
-    """Its value, from the JSON object that the bridge published: a number, a flag, text, or None for unknown."""
     unit: str | None = None
     device_class: str | None = None
     state_class: str | None = None
     category: str | None = None
     precision: int | None = None
     options: list[str] | None = None
+    value: Callable[[Document], Any] = field(default=lambda _: None, compare=False, repr=False)
+    """What it should show, taken from the JSON object that the bridge published; None for unknown."""
 
 
 def _of(key: str) -> Callable[[Document], Any]:
@@ -35,20 +35,20 @@ def _of(key: str) -> Callable[[Document], Any]:
 
 def _measured(
     value: str | Callable[[Document], Any], unit: str | None, device_class: str | None, precision: int | None, **rest: Any
-) -> Expected:
-    return Expected(
+) -> Entity:
+    return Entity(
         value=_of(value) if isinstance(value, str) else value,
         unit=unit, device_class=device_class, precision=precision, **{"state_class": "measurement", **rest},
     )
 
 
-def _number(key: str) -> Expected:
-    return Expected(value=_of(key), category="diagnostic")
+def _number(key: str) -> Entity:
+    return Entity(value=_of(key), category="diagnostic")
 
 
-def _flag(value: str | Callable[[Document], Any], device_class: str | None = None, **rest: Any) -> Expected:
+def _flag(value: str | Callable[[Document], Any], device_class: str | None = None, **rest: Any) -> Entity:
     value = _of(value) if isinstance(value, str) else value
-    return Expected(platform="binary_sensor", value=value, device_class=device_class, **rest)
+    return Entity(platform="binary_sensor", value=value, device_class=device_class, **rest)
 
 
 def _cell(index: int) -> Callable[[Document], Any]:
@@ -88,25 +88,25 @@ READING = {
     "discharge_enabled": _flag("discharge_enabled"),
     "balancing": _flag("balancing", "running", category="diagnostic"),
     "problem": _flag("problem", "problem"),
-    "alarms": Expected(value=lambda reading: ", ".join(dict.fromkeys(each["code"] for each in reading["alarms"])) or "none"),
+    "alarms": Entity(value=lambda reading: ", ".join(dict.fromkeys(each["code"] for each in reading["alarms"])) or "none"),
 }
 """Filled from the battery's state."""
 
 LINK = {
-    "link_state": Expected(value=_of("link"), device_class="enum", options=LINKS, category="diagnostic"),
+    "link_state": Entity(value=_of("link"), device_class="enum", options=LINKS, category="diagnostic"),
     "bms_link": _flag(lambda link: link["link"] in {"ok", "late"}, "connectivity", category="diagnostic"),
-    "last_error": Expected(value=lambda link: link["error"] or "none", category="diagnostic"),
-    "advice": Expected(value=lambda link: link["advice"] or "none", category="diagnostic"),
+    "last_error": Entity(value=lambda link: link["error"] or "none", category="diagnostic"),
+    "advice": Entity(value=lambda link: link["advice"] or "none", category="diagnostic"),
 }
 """Filled from the battery's link state, so that they tell why a battery is not available."""
 
-EVENTS = {"alarm_event": Expected(platform="event", value=lambda _: None)}
+EVENTS = {"alarm_event": Entity(platform="event")}
 """They have no value until something happens."""
 
 HEALTH = {
-    "status": Expected(value=_of("status"), device_class="enum", options=["ok", "warn", "bad"], category="diagnostic"),
+    "status": Entity(value=_of("status"), device_class="enum", options=["ok", "warn", "bad"], category="diagnostic"),
     "problems": _measured(lambda health: len(health["advice"]), None, None, 0, category="diagnostic"),
-    "restart_reason": Expected(value=_of("restart_reason"), category="diagnostic"),
+    "restart_reason": Entity(value=_of("restart_reason"), category="diagnostic"),
     "loop_delay": _measured(_box("loop_delay_p99", 1000), "ms", "duration", 1, category="diagnostic"),
     "process_cpu": _measured(_box("process_cpu"), "%", None, 1, category="diagnostic"),
     "total_cpu": _measured(_box("total_cpu"), "%", None, 1, category="diagnostic"),
@@ -122,7 +122,7 @@ BOX = {
 """Likewise, on machines that tell it."""
 
 INFO = {
-    "version": Expected(value=_of("version"), category="diagnostic"),
-    "started": Expected(value=_of("started"), device_class="timestamp", category="diagnostic"),
+    "version": Entity(value=_of("version"), category="diagnostic"),
+    "started": Entity(value=_of("started"), device_class="timestamp", category="diagnostic"),
 }
 """Filled from what the bridge says about itself, which the broker keeps."""

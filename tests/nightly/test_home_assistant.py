@@ -5,28 +5,21 @@ Everything is looked at through Home Assistant's own API, and after each test it
 
 from __future__ import annotations
 
-import contextlib
-import json
-import subprocess
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.nightly.expected_entities import BOX, EVENTS, HEALTH, INFO, LINK, READING, Document, Expected
-from tests.nightly.home_assistant import HomeAssistant, InstallationFailed, home_assistant, install
-from tests.rig import Bridge, Emulated, Subscriber, bridge, emulated_battery, mosquitto, wait_until
+from tests.nightly.expected_entities import BOX, EVENTS, HEALTH, INFO, LINK, READING
+from tests.nightly.home_assistant import HomeAssistant, InstallationFailed, install
+from tests.nightly.house import STEP, House, by_key, declared, states_by_key, unavailable, wait_for_values
+from tests.rig import Subscriber, emulated_battery, mosquitto, wait_until
 
 pytestmark = [pytest.mark.nightly, pytest.mark.needs("mosquitto", "python3.13"), pytest.mark.timeout(1800)]
 
 MAIN = {**READING, **LINK, **EVENTS}
-GONE = "unavailable"
-STEP = 0.2
-"""s between two looks at Home Assistant."""
-HEALTH_WITHIN = 45.0
-"""s in which the bridge's health, which it tells every 30 s, has to arrive."""
+MANY_CELLS = '[[battery]]\nid = "spare"\nname = "Spare battery"\nport = "emulated://daly?cells=30"\n'
 
 
 @pytest.fixture(scope="session")
@@ -37,180 +30,195 @@ def hass(program: Callable[[str], str]) -> Path:
         pytest.fail(f"Home Assistant cannot be installed: {error}", pytrace=False)
 
 
-@dataclass(frozen=True)
-class House:
-    """A broker, a battery on a serial line, and what is needed to start Home Assistant and the bridge."""
-
-    folder: Path
-    hass: Path
-    broker: int
-    battery: Emulated
-    states: Subscriber
-    links: Subscriber
-    health: Subscriber
-
-    @contextlib.contextmanager
-    def home_assistant(self) -> Iterator[HomeAssistant]:
-        """Run Home Assistant; a second time it knows what it knew. In the end it must have nothing to complain of."""
-        with home_assistant(self.hass, self.folder, self.broker) as home:
-            yield home
-        assert home.complaints == []
-
-    @contextlib.contextmanager
-    def bridge(self, discovery: str = "device", batteries: str = "") -> Iterator[Bridge]:
-        """Run the bridge with the battery, and with `batteries` besides."""
-        with bridge(
-            self.folder,
-            f'[[battery]]\nid = "main"\nname = "House battery"\nport = "{self.battery.port}"\nprotocol = "daly"\n'
-            f'{batteries}[mqtt]\nurl = "mqtt://127.0.0.1:{self.broker}"\ndiscovery = "{discovery}"\n'
-            '[web]\nhost = "127.0.0.1"\nport = 0\n[mdns]\nenabled = false\n',
-        ) as running:
-            yield running
-
-    def kept(self, topics: str) -> dict[str, Any]:
-        """Return what the broker keeps now, by topic."""
-        command = ["mosquitto_sub", "-p", str(self.broker), "-t", topics, "--retained-only", "-F", "%t %p", "-W", "1"]
-        lines = subprocess.run(command, capture_output=True, text=True, check=False).stdout.splitlines()
-        return {topic: json.loads(payload) for topic, _, payload in (line.partition(" ") for line in lines)}
-
-    def announced(self) -> set[str]:
-        """Return the unique id of every component in the discovery documents that the broker keeps."""
-        found = set()
-        for document in self.kept("homeassistant/#").values():
-            found |= {each["unique_id"] for each in document.get("components", {"": document}).values()}
-        return found
-
-    def info(self) -> Document:
-        """Return what the bridge says about itself."""
-        document: Document = self.kept("smartbms/smartbms/bridge/info")["smartbms/smartbms/bridge/info"]
-        return document
-
-
 @pytest.fixture
 def house(tmp_path: Path, hass: Path) -> Iterator[House]:
     with (
         mosquitto(tmp_path) as broker,
         emulated_battery(tmp_path, "--latency", "2") as battery,
-        Subscriber(broker) as states,
+        Subscriber(broker) as readings,
         Subscriber(broker, "smartbms/+/+/link") as links,
         Subscriber(broker, "smartbms/+/+/health") as health,
     ):
         yield House(
-            folder=tmp_path, hass=hass, broker=broker, battery=battery, states=states, links=links, health=health
+            folder=tmp_path, hass=hass, broker=broker, battery=battery, readings=readings, links=links, health=health
         )
 
 
-# What Home Assistant shows, compared with what was expected
+# What is there
 
 
-@dataclass(frozen=True)
-class View:
-    """What Home Assistant shows of the entities of one battery or of the bridge, at one moment."""
-
-    states: Mapping[str, Mapping[str, Any]]
-    """By component key."""
-
-    @staticmethod
-    def of(home: HomeAssistant, owner: str) -> View:
-        """Take it; entities without a state (disabled ones) are left out."""
-        states = home.states()
-        return View({
-            key: states[each["entity_id"]]
-            for key, each in by_key(home, owner).items()
-            if each["entity_id"] in states
-        })
-
-    def differences(self, expected: Mapping[str, Expected], document: Document) -> dict[str, tuple[str | None, Any]]:
-        """Return what is shown and what should be, for every entity that does not show the value in `document`."""
-        shown = {key: self.states[key]["state"] if key in self.states else None for key in expected}
-        wanted = {key: each.value(document) for key, each in expected.items()}
-        return {key: (shown[key], wanted[key]) for key in expected if not shows(shown[key], wanted[key])}
-
-    def unavailable(self) -> set[str]:
-        """Return the keys of the entities that are not available."""
-        return {key for key, each in self.states.items() if each["state"] == GONE}
+def test_every_announced_entity_shows_its_value_as_declared(house: House) -> None:
+    with house.home_assistant() as home, house.bridge():
+        house.wait_for_everything(home)
+        announced, registered = house.announced(), set(home.entities())
+        entities = {owner: by_key(home, owner) for owner in ("main", "bridge")}
+        states = {owner: states_by_key(home, owner) for owner in entities}
+        info = house.kept("smartbms/+/bridge/info")["smartbms/smartbms/bridge/info"]
+    bridge = {**HEALTH, **INFO, **{key: BOX[key] for key in BOX.keys() & entities["bridge"].keys()}}
+    assert registered == announced
+    for owner, expected in (("main", MAIN), ("bridge", bridge)):
+        shown = {key: declared(each, states[owner][key]) for key, each in entities[owner].items()}
+        assert shown == expected
+        assert not unavailable(states[owner])
+    assert states["bridge"]["version"]["state"] == info["version"]
+    assert states["bridge"]["started"]["state"].partition("+")[0] == info["started"].partition(".")[0]
 
 
-def by_key(home: HomeAssistant, owner: str) -> dict[str, dict[str, Any]]:
-    """Return the registry's entities of one battery, or of `bridge`, by component key."""
-    entities = home.entities().items()
-    return {name.split("_", 2)[2]: each for name, each in entities if name.split("_", 2)[1] == owner}
+def test_battery_is_a_device_behind_the_bridge(house: House) -> None:
+    with house.home_assistant() as home, house.bridge() as running:
+        house.wait_for_everything(home)
+        uid = running.get("/api/health")["uid"]
+        page = f"http://127.0.0.1:{running.web_port}"
+        reading = house.readings.messages[-1][2]
+        devices, entities = home.devices(), home.entities()
+    assert devices.keys() == {f"smartbms_{uid}", f"smartbms_{uid}_main"}
+    bridge, battery = devices[f"smartbms_{uid}"], devices[f"smartbms_{uid}_main"]
+    assert (bridge["name"], bridge["via_device_id"]) == ("smartbms", None)
+    assert (battery["name"], battery["via_device_id"]) == ("House battery", bridge["id"])
+    assert (battery["manufacturer"], battery["serial_number"]) == ("Daly", reading["device"]["serial"])
+    assert bridge["configuration_url"] == battery["configuration_url"] == page
+    for name, each in entities.items():
+        assert each["device_id"] == (bridge["id"] if name.startswith(f"{uid}_bridge_") else battery["id"])
 
 
-def shows(state: str | None, value: Any) -> bool:
-    """Tell whether Home Assistant's text for a state stands for `value`."""
-    if state is None:
-        return False
-    if value is None:
-        return state == "unknown"
-    if isinstance(value, bool):
-        return state == ("on" if value else "off")
-    if isinstance(value, str):
-        return state == value
-    try:
-        return float(state) == pytest.approx(value, abs=1e-9)
-    except ValueError:
-        return False
+def test_power_can_be_chosen_on_the_energy_dashboard(house: House) -> None:
+    """The dashboard offers power sensors by their long-term statistics: class, unit, and that a mean is kept."""
+    with house.home_assistant() as home, house.bridge():
+        house.wait_for_everything(home)
+        entities = by_key(home, "main")
+        statistics = {each["statistic_id"]: each for each in home.ask("recorder/list_statistic_ids")}
+        wrong = home.ask("recorder/validate_statistics")
+    for key in ("battery_power", "charge_power", "discharge_power"):
+        found = statistics[entities[key]["entity_id"]]
+        assert (found["unit_class"], found["statistics_unit_of_measurement"], found["has_mean"]) == ("power", "W", True)
+    charge = statistics[entities["soc"]["entity_id"]]
+    assert (charge["statistics_unit_of_measurement"], charge["has_mean"]) == ("%", True)
+    assert wrong == {}
 
 
-def wait_for_values(home: HomeAssistant, owner: str, expected: Mapping[str, Expected], source: Subscriber) -> None:
-    """Wait until all entities show at once what one of the last objects of `source` holds."""
-    differences: dict[str, tuple[str | None, Any]] = {}
-
-    def is_shown() -> bool:
-        nonlocal differences
-        view = View.of(home, owner)
-        for _, _, document in [each for each in list(source.messages) if each[1] == owner][-3:]:
-            differences = view.differences(expected, document)
-            if not differences:
-                return True
-        return False
-
-    try:
-        wait_until(is_shown, "the values", seconds=HEALTH_WITHIN, step=STEP)
-    except TimeoutError:
-        pytest.fail(f"{owner}, shown and expected: {differences}; {home.complaints}", pytrace=False)
+def test_emulated_battery_says_so_and_its_many_cells_are_switched_off_at_first(house: House) -> None:
+    with house.home_assistant() as home, house.bridge(batteries=MANY_CELLS):
+        cells = {f"cell_voltage_{number}" for number in range(1, 31)}
+        wait_until(lambda: by_key(home, "spare").keys() >= cells, "thirty cells", seconds=30, step=STEP)
+        entities = by_key(home, "spare")
+        models = {each["name"]: each["model"] for each in home.devices().values()}
+    assert {key for key, each in entities.items() if each["disabled_by"] == "integration"} == cells
+    assert models["Spare battery"].startswith("Emulated battery")
+    assert not models["House battery"].startswith("Emulated battery")
 
 
-def wait_for_everything(house: House, home: HomeAssistant) -> None:
-    """Wait until battery and bridge show what the bridge publishes now."""
-    wait_for_values(home, "main", READING, house.states)
-    wait_for_values(home, "main", LINK, house.links)
-    wait_for_values(home, "bridge", HEALTH, house.health)
+# What happens
 
 
-def declared(entity: Mapping[str, Any], state: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what Home Assistant took from an entity's declaration."""
-    attributes = state["attributes"]
+def test_silent_battery_is_unavailable_and_its_link_says_why(house: House) -> None:
+    with house.home_assistant() as home, house.bridge():
+        house.wait_for_everything(home)
+        house.battery.order("fault silence for 20")
+        wait_until(lambda: unavailable(states_by_key(home, "main")), "the loss", seconds=15, step=STEP)
+        wait_for_values(home, "main", LINK, house.links)
+        main, bridge = states_by_key(home, "main"), states_by_key(home, "bridge")
+        wait_for_values(home, "main", READING, house.readings)
+        wait_for_values(home, "main", LINK, house.links)
+    assert unavailable(main) == READING.keys() | EVENTS.keys()
+    assert unavailable(bridge) == set()
+    assert main["link_state"]["state"] == "silent"
+    assert main["bms_link"]["state"] == "off"
+    assert main["last_error"]["state"] == "bms_data_error"
+    assert len(main["advice"]["state"]) > len("none")
+
+
+def test_alarm_shows_as_problem_and_as_event(house: House) -> None:
+    with house.home_assistant() as home, house.bridge():
+        house.wait_for_everything(home)
+        house.battery.order("current -10")
+        house.battery.order("soc 4")
+        wait_until(lambda: states_by_key(home, "main")["problem"]["state"] == "on", "the alarm", seconds=15, step=STEP)
+        wait_for_values(home, "main", READING, house.readings)
+        states, reading = states_by_key(home, "main"), house.readings.messages[-1][2]
+    assert "soc_low" in states["alarms"]["state"]
+    assert states["problem"]["attributes"]["alarms"] == reading["alarms"]
+    assert states["alarm_event"]["attributes"]["event_type"] == "alarm_raised"
+    assert states["alarm_event"]["attributes"]["code"] in {each["code"] for each in reading["alarms"]}
+
+
+@pytest.mark.parametrize("is_killed", [False, True], ids=["stopped", "killed"])
+def test_nothing_is_available_without_the_bridge(house: House, is_killed: bool) -> None:
+    def all_gone() -> bool:
+        return all(unavailable(each) == each.keys() for each in (states_by_key(home, "main"), states_by_key(home, "bridge")))
+
+    with house.home_assistant() as home:
+        with house.bridge() as running:
+            house.wait_for_everything(home)
+            if is_killed:
+                running.kill()
+        wait_until(all_gone, "that everything is unavailable", seconds=10, step=STEP)
+
+
+def test_everything_is_back_after_home_assistant_restarts(house: House) -> None:
+    with house.bridge() as running, Subscriber(house.broker, "homeassistant/device/+/config") as documents:
+        with house.home_assistant() as home:
+            house.wait_for_everything(home)
+            before = home.entities()
+        told = len(documents.messages)
+        with house.home_assistant() as home:
+            house.wait_for_everything(home)
+            wait_until(lambda: len(documents.messages) >= told + 2, "both documents in answer to the birth message")
+            after = home.entities()
+        assert running.process.poll() is None
+    assert entries(after) == entries(before)
+
+
+def entries(entities: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    """Return the registry's entries without the moment of the last write."""
     return {
-        "platform": entity["entity_id"].partition(".")[0],
-        "unit": attributes.get("unit_of_measurement"),
-        "device_class": attributes.get("device_class"),
-        "state_class": attributes.get("state_class"),
-        "category": entity["entity_category"],
-        "precision": entity["options"].get("sensor", {}).get("suggested_display_precision"),
-        "options": attributes.get("options"),
+        name: {key: value for key, value in each.items() if key != "modified_at"} for name, each in entities.items()
     }
 
 
-def wanted(expected: Expected) -> dict[str, Any]:
-    return {name: getattr(expected, name) for name in declared({"entity_id": "", "entity_category": None, "options": {}},
-                                                               {"attributes": {}})}
+def test_change_of_the_discovery_form_keeps_entities_and_what_their_owner_made_of_them(house: House) -> None:
+    with house.home_assistant() as home:
+        with house.bridge(discovery="device"):
+            house.wait_for_everything(home)
+            rename(home, by_key(home, "main")["battery_power"]["entity_id"], "sensor.my_power", "My power")
+            before, devices = home.entities(), home.devices()
+        for form, other in (("single", "device"), ("device", "sensor")):
+            with house.bridge(discovery=form):
+                house.wait_for_everything(home)
+                assert entries(home.entities()) == entries(before)
+                assert {name: each["id"] for name, each in home.devices().items()} == {
+                    name: each["id"] for name, each in devices.items()
+                }
+                assert house.announced() == before.keys()
+                assert house.kept(f"homeassistant/{other}/#") == {}
+        shown = home.states()
+    assert shown["sensor.my_power"]["attributes"]["friendly_name"] == "House battery My power"
+    assert not [name for name in shown if name.endswith("_2")]
 
 
-# The rules
+def rename(home: HomeAssistant, entity_id: str, new_entity_id: str, name: str) -> None:
+    """Do what an owner does in the settings of an entity."""
+    home.ask("config/entity_registry/update", entity_id=entity_id, new_entity_id=new_entity_id, name=name)
 
 
-def test_every_announced_entity_is_declared_as_expected(house: House) -> None:
-    with house.home_assistant() as home, house.bridge():
-        wait_for_everything(house, home)
-        battery, box = by_key(home, "main"), by_key(home, "bridge")
-        views = {"main": View.of(home, "main").states, "bridge": View.of(home, "bridge").states}
-        announced, registered = house.announced(), set(home.entities())
-    machine = {key: BOX[key] for key in BOX.keys() & box.keys()}
+def test_battery_that_was_taken_out_leaves_nothing_behind(house: House) -> None:
+    with house.home_assistant() as home:
+        with house.bridge(batteries=MANY_CELLS):
+            wait_until(lambda: "soc" in by_key(home, "spare"), "the second battery", step=STEP)
+            house.wait_for_everything(home)
+        with house.bridge():
+            wait_until(lambda: not by_key(home, "spare"), "the end of its entities", step=STEP)
+            house.wait_for_everything(home)
+            names = {each["name"] for each in home.devices().values()}
+            announced, registered = house.announced(), set(home.entities())
+    assert names == {"smartbms", "House battery"}
     assert registered == announced
-    assert battery.keys() == MAIN.keys()
-    assert box.keys() == {**HEALTH, **INFO, **machine}.keys()
-    for owner, entities, expected in (("main", battery, MAIN), ("bridge", box, {**HEALTH, **INFO, **machine})):
-        shown = {key: declared(entities[key], views[owner][key]) for key in expected}
-        assert shown == {key: wanted(each) for key, each in expected.items()}
+
+
+@pytest.mark.parametrize("form", ["device", "single"])
+def test_discovery_that_is_switched_off_leaves_nothing_behind(house: House, form: str) -> None:
+    with house.home_assistant() as home:
+        with house.bridge(discovery=form):
+            house.wait_for_everything(home)
+        with house.bridge(discovery="off"):
+            wait_until(lambda: not home.entities() and not home.devices(), "the end of all entities", step=STEP)
+            assert house.kept("homeassistant/#") == {}

@@ -27,10 +27,10 @@ from bridge.outputs.mqtt.address import Access, Address
 from bridge.outputs.mqtt.reasons import (
     ClosedEarly,
     ConnectionFailed,
+    Gone,
     NoAnswer,
     explain_loss,
     explain_refusal,
-    not_mqtt,
     reason,
 )
 
@@ -179,19 +179,12 @@ class Connection(aiomqtt.Client):
 
     async def open(self, address: Address) -> None:
         """Connect; raise ConnectionFailed."""
-        entering: asyncio.Future[Any] = asyncio.ensure_future(self.__aenter__())
         try:
-            # An answer that cannot be understood ends up in `_disconnected` alone.
-            await asyncio.wait({entering, self._disconnected}, return_when=asyncio.FIRST_COMPLETED)
-            if not entering.done():
-                raise not_mqtt(address)
-            await entering
+            await self.__aenter__()
         except aiomqtt.MqttError as error:
             raise explain_refusal(error, address) from error
         except UnicodeError as error:
             raise ConnectionFailed(f"{address.host} is not a possible name of a host.") from error
-        finally:
-            entering.cancel()
         self._is_open = True
 
     async def close(self) -> None:
@@ -223,12 +216,22 @@ class Connection(aiomqtt.Client):
                 future.exception()  # nobody else will ask for it
 
     async def _wait_for(self, fut: Awaitable[_Answer], timeout: float | None) -> _Answer:  # noqa: ASYNC109  # aiomqtt's
-        """Wait for an answer of the broker; aiomqtt's own way loses a cancellation that comes with the answer."""
+        """Wait for an answer of the broker, or for the end of the connection.
+
+        aiomqtt's own way does not see that end, and loses a cancellation that comes together with the answer.
+        """
+        answer = asyncio.ensure_future(fut)
         try:
             async with asyncio.timeout(self.timeout if timeout is None else timeout):
-                return await fut
+                await asyncio.wait({answer, self._disconnected}, return_when=asyncio.FIRST_COMPLETED)
         except TimeoutError:
             raise NoAnswer("The broker does not answer") from None
+        else:
+            if not answer.done():
+                raise Gone("The connection is gone")
+            return answer.result()
+        finally:
+            answer.cancel()
 
     # Callbacks of paho, on the loop's thread unless said otherwise
 

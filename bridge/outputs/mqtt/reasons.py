@@ -70,9 +70,8 @@ class NoAnswer(aiomqtt.MqttError):
     """The broker did not answer in time."""
 
 
-def not_mqtt(address: Address) -> ConnectionFailed:
-    """Return the failure of a connection to something that does not answer in MQTT."""
-    return ConnectionFailed(f"What answers at {address} does not speak MQTT as we know it.", is_version=True)
+class Gone(aiomqtt.MqttError):
+    """The connection ended while an answer was waited for."""
 
 
 def reason(code: ReasonCode) -> str:
@@ -92,8 +91,8 @@ def explain_refusal(error: aiomqtt.MqttError, address: Address) -> ConnectionFai
         return ConnectionFailed(
             f"The broker at {address} closes the connection without an answer.{hint}", is_version=True
         )
-    if isinstance(error, NoAnswer):
-        return not_mqtt(address)
+    if isinstance(error, NoAnswer | Gone):
+        return _not_mqtt(address)
     if isinstance(cause, OSError):
         return ConnectionFailed(_below_mqtt(cause, address))
     return ConnectionFailed(f"No MQTT connection to {address}: {error}.")
@@ -108,6 +107,10 @@ def explain_loss(error: BaseException | None) -> ConnectionFailed:
     if isinstance(error, OSError):
         return ConnectionFailed(f"The connection to the broker broke: {error.strerror or error}.")
     return ConnectionFailed("The connection to the broker broke.")
+
+
+def _not_mqtt(address: Address) -> ConnectionFailed:
+    return ConnectionFailed(f"What answers at {address} does not speak MQTT as we know it.", is_version=True)
 
 
 def _below_mqtt(error: OSError, address: Address) -> str:
