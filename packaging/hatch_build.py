@@ -14,6 +14,7 @@ import hashlib
 import importlib.util
 import os
 import platform
+import re
 import shutil
 import subprocess
 import sys
@@ -73,7 +74,7 @@ class Pages:
             fetched = self._run([*npm, "ci", "--omit=dev"], environment)
             if fetched.returncode != 0:
                 raise PagesCannotBeBuilt(
-                    f"The live page was not built: npm could not fetch its packages ({_first_line(fetched.stderr)})."
+                    f"The live page was not built: npm could not fetch its packages ({_complaint(fetched.stderr)})."
                 )
         built = self._run([*npm, "run", "build"], environment)
         if built.returncode != 0:
@@ -139,6 +140,7 @@ def _npm() -> tuple[list[str], dict[str, str]]:
     return [str(home / "bin" / "node"), str(home / "lib/node_modules/npm/bin/npm-cli.js")], environment
 
 
-def _first_line(text: str) -> str:
-    lines = [line for line in text.splitlines() if line.strip() and "complete log" not in line and "_logs" not in line]
-    return lines[0].removeprefix("npm ").strip() if lines else "no reason given"
+def _complaint(text: str) -> str:
+    """Return npm's first error, such as `code ENOTFOUND`."""
+    errors = re.findall(r"^npm (?:error|ERR!) (.+)$", text, re.MULTILINE)
+    return errors[0] if errors else "no reason given"

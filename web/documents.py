@@ -167,6 +167,6 @@ _LINK_TEXTS: Mapping[LinkState, str] = {
     LinkState.SILENT: "The battery does not answer.",
     LinkState.NOISY: "The answers cannot be read.",
     LinkState.STALE: "The answers are not believable.",
-    LinkState.UNPLUGGED: "The port is not there.",
+    LinkState.UNPLUGGED: "The port cannot be opened.",
     LinkState.UPDATING: "The battery's firmware is being updated.",
 }

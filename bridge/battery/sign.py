@@ -32,12 +32,13 @@ class SignLearner:
         """The sign once it is set or learned."""
         return self._decided
 
-    def saw_state(self, state: str) -> None:
+    def saw_state(self, state: str) -> Sign | None:
         """Take the BMS's word (`idle`, `charging`, `discharging`), said after the last current and before the next."""
         if self._decided is None and self._current is not None:
             self._vote(state)
         self._before = state
         self._current = None
+        return self._decided
 
     def resolve(self, current: float | None) -> float | None:
         """Return `current` as A, positive charging; None where its sign cannot be told yet."""

@@ -63,6 +63,7 @@ class SourceFactory:
             clock=self._clock,
             address=battery.address,
             cells=battery.cells,
+            capacity=battery.capacity,
             chemistry=battery.chemistry,
             current_sign=battery.current_sign,
             learned_sign=learned_sign,

@@ -13,6 +13,7 @@ from collections import Counter, deque
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
+from typing import Any
 
 from bridge.battery.link import ADVICE, DATA_ERROR, DATA_ERROR_STATES, LinkMonitor, Outcome
 from bridge.battery.model import Block, LinkState, LinkStatus
@@ -52,6 +53,7 @@ class SerialSource:
         clock: Clock,
         address: int | None = None,
         cells: int | None = None,
+        capacity: float | None = None,
         chemistry: str = "auto",
         current_sign: Setting = "auto",
         learned_sign: Sign | None = None,
@@ -63,6 +65,8 @@ class SerialSource:
         self._deliver = deliver
         self._clock = clock
         self._known = {} if cells is None else {"cell_count": cells}
+        self._always = {"device_manufacturer": driver.manufacturer}
+        self._configured = {} if capacity is None else {"full_capacity": capacity}
         self._hosts = driver.hosts(address)
         self._reader = Reader(driver, host=self._hosts[0], known=self._known)
         self._judge = Judge(chemistry=chemistry)
@@ -227,6 +231,9 @@ class SerialSource:
             pause=timing.pause if bus.needs_pause else 0.0,
         )
         self._monitor.plugged(True)
+        if _LOGGER.isEnabledFor(logging.DEBUG):
+            heard_bytes = b"".join(reader.last_frames)
+            _LOGGER.debug("%s: %s | %s", self.description.id, request.hex(" "), heard_bytes.hex(" "))
         block, outcome = None, Outcome.ACCEPTED
         try:
             values = reader.answer()
@@ -258,25 +265,27 @@ class SerialSource:
     def _accept(self, question: Question, block: Block) -> None:
         self._counts["accepted"] += 1
         self._raw[block.name] = block
-        self._reader.known.update(
-            {key: value for key, value in block.values.items() if key in self._driver.structure_keys}
-        )
+        values = {**block.values, **{key: each for key, each in self._configured.items() if key in block.values}}
+        self._reader.known.update({key: values[key] for key in self._driver.structure_keys & values.keys()})
         self._reader.known.update(self._known)
-        values = block.values
-        if self._driver.sign_is_open and "charging_state" in values:
-            was_decided = self._sign.decided
-            self._sign.saw_state(values["charging_state"])
-            if self._sign.decided is not None and was_decided is None:
-                _LOGGER.info("%s: learned that the BMS's current is %s", self.description.id, self._sign.decided)
-                self._learned(self._sign.decided)
-        if self._driver.sign_is_open and "current" in values:
-            block = replace(block, values={**values, "current": self._sign.resolve(values["current"])})
+        if self._driver.sign_is_open:
+            self._sign_current(values)
         if question is self._driver.probe:
-            block = replace(block, values={"device_manufacturer": self._driver.manufacturer, **block.values})
+            values = {**self._always, **self._configured, **values}
             self._monitor.accepted_fast_block(block.at)
             self._accepted_time = self._clock.wall()
             self._has_fast = True
-        self._blocks[block.name] = block
+        self._blocks[block.name] = replace(block, values=values)
+
+    def _sign_current(self, values: dict[str, Any]) -> None:
+        """Learn from the BMS's word whether it charges, and give the current its sign."""
+        if "charging_state" in values:
+            known, decided = self._sign.decided, self._sign.saw_state(values["charging_state"])
+            if decided is not None and known is None:
+                _LOGGER.info("%s: learned that the BMS's current is %s", self.description.id, decided)
+                self._learned(decided)
+        if "current" in values:
+            values["current"] = self._sign.resolve(values["current"])
 
     def _doubt(self, block: Block, doubt: Doubt) -> None:
         frames = b"".join(self._reader.last_frames)

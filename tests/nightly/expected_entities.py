@@ -5,7 +5,7 @@ Device classes, state classes and their units: https://developers.home-assistant
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -34,7 +34,11 @@ def _of(key: str) -> Callable[[Document], Any]:
 
 
 def _measured(
-    value: str | Callable[[Document], Any], unit: str | None, device_class: str | None, precision: int | None, **rest: Any
+    value: str | Callable[[Document], Any],
+    unit: str | None,
+    device_class: str | None,
+    precision: int | None,
+    **rest: Any,
 ) -> Entity:
     return Entity(
         value=_of(value) if isinstance(value, str) else value,
@@ -57,6 +61,10 @@ def _cell(index: int) -> Callable[[Document], Any]:
 
 def _temperature(name: str) -> Callable[[Document], Any]:
     return lambda reading: next(each["value"] for each in reading["temperatures"] if each["name"] == name)
+
+
+def _listed(codes: Iterable[str]) -> str:
+    return ", ".join(dict.fromkeys(codes)) or "none"
 
 
 def _box(key: str, factor: float = 1.0) -> Callable[[Document], Any]:
@@ -88,7 +96,7 @@ READING = {
     "discharge_enabled": _flag("discharge_enabled"),
     "balancing": _flag("balancing", "running", category="diagnostic"),
     "problem": _flag("problem", "problem"),
-    "alarms": Entity(value=lambda reading: ", ".join(dict.fromkeys(each["code"] for each in reading["alarms"])) or "none"),
+    "alarms": Entity(value=lambda reading: _listed(each["code"] for each in reading["alarms"])),
 }
 """Filled from the battery's state."""
 

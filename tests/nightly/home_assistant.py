@@ -9,12 +9,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import fcntl
+import http.client
 import json
 import re
 import shutil
 import subprocess
 import urllib.parse
-import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -42,6 +42,10 @@ UNRELATED = {
 
 class InstallationFailed(Exception):
     """Home Assistant cannot be installed on this machine."""
+
+
+class Refused(Exception):
+    """Home Assistant does not do what it was asked for."""
 
 
 def install(python: str) -> Path:
@@ -80,7 +84,7 @@ def _run(*command: str) -> str:
 class HomeAssistant:
     """A running Home Assistant whose owner has logged in."""
 
-    url: str
+    port: int
     token: str
     output: Path
 
@@ -96,7 +100,7 @@ class HomeAssistant:
 
     def states(self) -> dict[str, dict[str, Any]]:
         """Return the state of every entity at one moment, by entity id."""
-        states: list[dict[str, Any]] = _fetch(f"{self.url}/api/states", token=self.token)
+        states: list[dict[str, Any]] = _fetch(self.port, "/api/states", token=self.token)
         return {each["entity_id"]: each for each in states}
 
     def entities(self) -> dict[str, dict[str, Any]]:
@@ -113,28 +117,27 @@ class HomeAssistant:
 
     def ask(self, command: str, **fields: Any) -> Any:
         """Send one command of the WebSocket API and return its result."""
-        return asyncio.run(_ask(self.url, self.token, {"id": 1, "type": command, **fields}))
+        return asyncio.run(_ask(self.port, self.token, {"id": 1, "type": command, **fields}))
 
 
 @contextlib.contextmanager
 def home_assistant(hass: Path, folder: Path, broker: int) -> Iterator[HomeAssistant]:
     """Run Home Assistant in `folder`, connected to the broker; a second time there it goes on as it was."""
-    home = folder / "home"
-    port, token = free_port(), home / "token"
+    home, port = folder / "home", free_port()
     home.mkdir(exist_ok=True)
     (home / "configuration.yaml").write_text(_CONFIGURATION.format(port=port))
-    url, output = f"http://127.0.0.1:{port}", home / f"output-{port}.log"
+    token, output = home / "token", home / f"output-{port}.log"
     command = (str(hass), "--config", str(home), "--skip-pip", "--log-no-color")
     with process(*command, log=output) as running:
-        wait_until(lambda: _is_up(url, running, output), "Home Assistant's API", seconds=_STARTS_WITHIN, step=0.1)
+        wait_until(lambda: _is_up(port, running, output), "Home Assistant's API", seconds=_STARTS_WITHIN, step=0.1)
         if not token.exists():
-            token.write_text(_become_owner(url))
-            _connect(url, token.read_text(), broker)
-        home_now = HomeAssistant(url=url, token=token.read_text(), output=output)
+            token.write_text(_become_owner(port))
+            _connect(port, token.read_text(), broker)
+        started = HomeAssistant(port=port, token=token.read_text(), output=output)
         wait_until(
-            lambda: home_now.ask("get_config")["state"] == "RUNNING", "its start", seconds=_STARTS_WITHIN, step=0.2
+            lambda: started.ask("get_config")["state"] == "RUNNING", "its start", seconds=_STARTS_WITHIN, step=0.2
         )
-        yield home_now
+        yield started
 
 
 def _records(text: str) -> list[str]:
@@ -148,54 +151,62 @@ def _level(record: str) -> str:
     return match["level"] if match else ""
 
 
-def _is_up(url: str, running: subprocess.Popen[str], output: Path) -> bool:
+def _is_up(port: int, running: subprocess.Popen[str], output: Path) -> bool:
     if running.poll() is not None:
         raise RuntimeError(f"Home Assistant ended at once:\n{output.read_text()[-2000:]}")
     try:
-        _fetch(f"{url}/api/onboarding")
-    except OSError:
+        _fetch(port, "/api/onboarding")
+    except (OSError, Refused):
         return False
     return True
 
 
-def _become_owner(url: str) -> str:
+def _become_owner(port: int) -> str:
     """Make the first user, as the browser does, and return a token that outlives a restart."""
-    owner = {"name": "Owner", "username": "owner", "password": "only-here", "client_id": f"{url}/", "language": "en"}
-    code = _fetch(f"{url}/api/onboarding/users", owner)["auth_code"]
-    form = urllib.parse.urlencode({"client_id": f"{url}/", "grant_type": "authorization_code", "code": code})
-    token: str = _fetch(f"{url}/auth/token", form.encode())["access_token"]
+    client = f"http://127.0.0.1:{port}/"
+    owner = {"name": "Owner", "username": "owner", "password": "only-here", "client_id": client, "language": "en"}
+    code = _fetch(port, "/api/onboarding/users", owner)["auth_code"]
+    form = urllib.parse.urlencode({"client_id": client, "grant_type": "authorization_code", "code": code})
+    token: str = _fetch(port, "/auth/token", form)["access_token"]
     command = {"id": 1, "type": "auth/long_lived_access_token", "client_name": "test", "lifespan": 1}
-    long_lived: str = asyncio.run(_ask(url, token, command))
+    long_lived: str = asyncio.run(_ask(port, token, command))
     return long_lived
 
 
-def _connect(url: str, token: str, broker: int) -> None:
+def _connect(port: int, token: str, broker: int) -> None:
     """Add the MQTT integration through its own dialogue, which tries the connection."""
-    flows = f"{url}/api/config/config_entries/flow"
-    flow = _fetch(flows, {"handler": "mqtt"}, token=token)
-    done = _fetch(f"{flows}/{flow['flow_id']}", {"broker": "127.0.0.1", "port": broker}, token=token)
+    flows = "/api/config/config_entries/flow"
+    flow = _fetch(port, flows, {"handler": "mqtt"}, token=token)
+    done = _fetch(port, f"{flows}/{flow['flow_id']}", {"broker": "127.0.0.1", "port": broker}, token=token)
     if done["type"] != "create_entry":
-        raise RuntimeError(f"Home Assistant does not take the broker: {done}")
+        raise Refused(f"the broker: {done}")
 
 
-def _fetch(url: str, body: dict[str, Any] | bytes | None = None, *, token: str | None = None) -> Any:
-    """Get `url`, or post a form (bytes) or a JSON object to it, and return the JSON that comes back."""
+def _fetch(port: int, path: str, body: dict[str, Any] | str | None = None, *, token: str | None = None) -> Any:
+    """Get `path`, or post a form (text) or a JSON object to it, and return the JSON that comes back."""
     headers = {"Authorization": f"Bearer {token}"} if token else {}
+    headers["Content-Type"] = "application/x-www-form-urlencoded"
     if isinstance(body, dict):
-        headers["Content-Type"], body = "application/json", json.dumps(body).encode()
-    with urllib.request.urlopen(urllib.request.Request(url, data=body, headers=headers), timeout=30) as answer:
-        return json.load(answer)
+        headers["Content-Type"], body = "application/json", json.dumps(body)
+    with contextlib.closing(http.client.HTTPConnection("127.0.0.1", port, timeout=30)) as connection:
+        connection.request("GET" if body is None else "POST", path, body, headers)
+        answer = connection.getresponse()
+        text = answer.read().decode()
+    if answer.status >= 300:
+        raise Refused(f"{path}: {answer.status} {text}")
+    return json.loads(text)
 
 
-async def _ask(url: str, token: str, command: dict[str, Any]) -> Any:
-    async with aiohttp.ClientSession() as session, session.ws_connect(f"{url}/api/websocket") as socket:
+async def _ask(port: int, token: str, command: dict[str, Any]) -> Any:
+    url = f"http://127.0.0.1:{port}/api/websocket"
+    async with aiohttp.ClientSession() as session, session.ws_connect(url) as socket:
         await socket.receive_json(timeout=30)
         await socket.send_json({"type": "auth", "access_token": token})
         greeting = await socket.receive_json(timeout=30)
         if greeting["type"] != "auth_ok":
-            raise RuntimeError(f"Home Assistant refuses the token: {greeting}")
+            raise Refused(f"the token: {greeting}")
         await socket.send_json(command)
         answer = await socket.receive_json(timeout=30)
-        if not answer["success"]:
-            raise RuntimeError(f"Home Assistant refuses {command}: {answer['error']}")
-        return answer["result"]
+    if not answer["success"]:
+        raise Refused(f"{command}: {answer['error']}")
+    return answer["result"]

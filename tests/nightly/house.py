@@ -124,7 +124,10 @@ def wait_for_values(home: HomeAssistant, owner: str, expected: Mapping[str, Enti
 
 def _differences(states: States, expected: Mapping[str, Entity], document: Document) -> dict[str, tuple[Any, Any]]:
     """Return what is shown and what should be, for every entity that does not show its value in `document`."""
-    pairs = {key: (states[key]["state"] if key in states else None, each.value(document)) for key, each in expected.items()}
+    pairs = {
+        key: (states[key]["state"] if key in states else None, each.value(document))
+        for key, each in expected.items()
+    }
     return {key: (shown, value) for key, (shown, value) in pairs.items() if not _shows(shown, value)}
 
 

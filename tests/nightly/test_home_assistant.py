@@ -144,7 +144,8 @@ def test_alarm_shows_as_problem_and_as_event(house: House) -> None:
 @pytest.mark.parametrize("is_killed", [False, True], ids=["stopped", "killed"])
 def test_nothing_is_available_without_the_bridge(house: House, is_killed: bool) -> None:
     def all_gone() -> bool:
-        return all(unavailable(each) == each.keys() for each in (states_by_key(home, "main"), states_by_key(home, "bridge")))
+        shown = states_by_key(home, "main"), states_by_key(home, "bridge")
+        return all(unavailable(each) == each.keys() for each in shown)
 
     with house.home_assistant() as home:
         with house.bridge() as running:

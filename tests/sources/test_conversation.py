@@ -156,3 +156,10 @@ async def test_lost_line_is_told_before_the_next_poll_is_due() -> None:
         began = asyncio.get_running_loop().time()
         assert await talk.until(LinkState.UNPLUGGED) - began < 0.1
         assert await talk.until(LinkState.OK) - began < 7.0
+
+
+@in_virtual_time
+async def test_configured_capacity_takes_the_place_of_what_the_bms_says() -> None:
+    async with conversation(capacity=100.0) as talk:
+        await asyncio.sleep(10)
+        assert talk.latest.full_capacity == 100.0
