@@ -57,6 +57,11 @@ class Schedule:
         self._failures.clear()
         self._is_first = True
 
+    def ask_structure(self) -> None:
+        """Ask for the structure again in the next cycle: after a silence another device may answer."""
+        if self._driver.structure is not None:
+            self._answered.pop(self._driver.structure.name, None)
+
     def completed_first(self) -> None:
         """Note that the fast blocks were accepted once: from now on slow and rare ones are asked too."""
         self._is_first = False

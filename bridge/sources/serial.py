@@ -168,6 +168,7 @@ class SerialSource:
             if host != self._reader.host:
                 self._reader = Reader(self._driver, host=host, known=self._reader.known)
             if await self._read(self._driver.probe) is not None:
+                self._schedule.ask_structure()
                 return True
         return False
 

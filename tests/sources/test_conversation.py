@@ -163,3 +163,14 @@ async def test_configured_capacity_takes_the_place_of_what_the_bms_says() -> Non
     async with conversation(capacity=100.0) as talk:
         await asyncio.sleep(10)
         assert talk.latest.full_capacity == 100.0
+
+
+@in_virtual_time
+async def test_structure_is_asked_again_after_a_silence_because_another_bms_may_answer() -> None:
+    async with conversation() as talk:
+        await asyncio.sleep(20)
+        before = talk.latest.block_times["structure"]
+        talk.battery.faults.set("silence", "on", seconds=10)
+        await talk.until(LinkState.SILENT)
+        await talk.until(LinkState.OK)
+        assert talk.latest.block_times["structure"] > before + 10
