@@ -24,6 +24,8 @@ _LOGGER = logging.getLogger(__name__)
 READ_SIZE = 4096
 QUIET = 0.015
 """s without a byte after which a reply that is still running at its deadline counts as ended."""
+STANDSTILL = 0.3
+"""s after its deadline at which a reply is too old to be taken for a fresh one."""
 EXTENSION = 1.0
 """s by which a running reply may pass its deadline."""
 
@@ -52,7 +54,7 @@ class Bus:
         self._lost: LinkError | None = None
         self._receive: Callable[[bytes], bool] | None = None
         self._waiter: asyncio.Future[bool] | None = None
-        self._last_byte = 0.0
+        self._last_byte = self._limit = 0.0
         self._gone = asyncio.Event()
 
     @property
@@ -82,7 +84,7 @@ class Bus:
             waiter = self._waiter = loop.create_future()
             self._receive = receive
             sent_at = self._last_byte = loop.time()
-            limit = sent_at + patience
+            limit = self._limit = sent_at + patience
             try:
                 link.write(request)
                 timer = loop.call_at(limit, self._expire, waiter, limit + EXTENSION)
@@ -120,7 +122,10 @@ class Bus:
         return link
 
     def _received(self, data: bytes) -> None:
-        self._last_byte = asyncio.get_running_loop().time()
+        now = asyncio.get_running_loop().time()
+        if self._waiter is not None and now - max(self._limit, self._last_byte) > STANDSTILL:
+            self._receive = None  # this process stood still, and what it finds now is from before
+        self._last_byte = now
         if self._receive is not None and self._receive(data) and self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(True)
 
@@ -169,7 +174,7 @@ class FileLink:
     def write(self, data: bytes) -> None:
         """Hand `data` to the port; what it cannot take now follows as soon as it can."""
         if self._pending:
-            self._pending += data
+            self._pending[:] = data  # what could not be said before is of no use any more
             return
         written = self._write(data)
         if written < len(data) and self._is_open:

@@ -14,6 +14,8 @@ from bridge.battery.model import LinkState
 
 STARTING_SECONDS = 10.0
 """A battery that has never answered is `starting` for so long."""
+UNKNOWN_CYCLE = 1.0
+"""s that a cycle is taken to last while none was complete and they follow back to back."""
 SILENT_QUESTIONS = 3
 """So many questions in a row without a single byte are silence."""
 DATA_ERROR = "bms_data_error"
@@ -61,6 +63,7 @@ class LinkMonitor:
         self._started_at = started_at
         self._accepted_at: float | None = None
         self._is_plugged = True
+        self._is_fresh = False
         self._is_updating = False
         self._recent: deque[Outcome] = deque(maxlen=2 * SILENT_QUESTIONS)
         self._cycles: deque[float] = deque(maxlen=10)
@@ -68,7 +71,9 @@ class LinkMonitor:
     @property
     def period(self) -> float:
         """T of the table: the poll interval, or the median of the last ten complete cycles where that is longer, s."""
-        return max(self._poll_interval, median(self._cycles)) if self._cycles else self._poll_interval
+        if not self._cycles:
+            return self._poll_interval or UNKNOWN_CYCLE
+        return max(self._poll_interval, median(self._cycles))
 
     @property
     def accepted_at(self) -> float | None:
@@ -87,16 +92,22 @@ class LinkMonitor:
     def accepted_fast_block(self, at: float) -> None:
         """Note that a fast block was accepted, whose last byte arrived at `at`."""
         self._accepted_at = at
+        self._is_fresh = True
 
     def completed_cycle(self, seconds: float) -> None:
         """Note the length of a cycle in which every question was answered."""
         self._cycles.append(seconds)
 
-    def plugged(self, is_plugged: bool) -> None:
-        """Note that the port was opened, or has gone."""
-        self._is_plugged = is_plugged
-        if not is_plugged:
-            self._recent.clear()
+    def unplugged(self) -> None:
+        """Note that the port has gone, and with it whatever was heard."""
+        self._is_plugged = self._is_fresh = False
+        self._recent.clear()
+
+    def plugged(self, at: float) -> None:
+        """Note that the port is open; a battery that comes with it has its time to start."""
+        if not self._is_plugged:
+            self._is_plugged = True
+            self._started_at = at
 
     def updating(self, is_updating: bool) -> None:
         """Note that firmware holds the bus, or has let it go."""
@@ -108,7 +119,7 @@ class LinkMonitor:
             return LinkState.UPDATING
         if not self._is_plugged:
             return LinkState.UNPLUGGED
-        if self._accepted_at is None:
+        if self._accepted_at is None or not self._is_fresh:
             return LinkState.STARTING if now - self._started_at < STARTING_SECONDS else self._reason()
         age = now - self._accepted_at
         if age <= 2 * self.period:
@@ -117,7 +128,7 @@ class LinkMonitor:
 
     def next_look(self, now: float) -> float | None:
         """Return when the state may change by the mere passing of time; None where it cannot."""
-        if self._accepted_at is None:
+        if self._accepted_at is None or not self._is_fresh:
             edges = [self._started_at + STARTING_SECONDS]
         else:
             edges = [self._accepted_at + 2 * self.period, self._accepted_at + 3 * self.period + 1]

@@ -14,14 +14,17 @@ Setting = Literal["auto", "normal", "inverted"]
 DECIDING_CURRENT = 1.0
 """A; smaller currents say nothing about the sign."""
 DECIDING_READINGS = 3
+DOUBTFUL_READINGS, OVERTHROWING_READINGS = 3, 10
+"""So many readings in a row that contradict what was learned make the current unknown; so many turn it around."""
 
 _CHARGES = {"charging": 1, "discharging": -1}
 
 
 class SignLearner:
-    """The sign of one battery's current."""
+    """The sign of one battery's current. What was learned stays open to evidence: another BMS may answer some day."""
 
     def __init__(self, setting: Setting, learned: Sign | None = None) -> None:
+        self._learns = setting == "auto"
         self._decided: Sign | None = learned if setting == "auto" else setting
         self._votes: list[Sign] = []
         self._before: str | None = None
@@ -34,32 +37,35 @@ class SignLearner:
 
     def saw_state(self, state: str) -> Sign | None:
         """Take the BMS's word (`idle`, `charging`, `discharging`), said after the last current and before the next."""
-        if self._decided is None and self._current is not None:
+        if self._learns and self._current is not None:
             self._vote(state)
         self._before = state
         self._current = None
         return self._decided
 
     def resolve(self, current: float | None) -> float | None:
-        """Return `current` as A, positive charging; None where its sign cannot be told yet."""
+        """Return `current` as A, positive charging; None where its sign cannot be told."""
         if current is None:
             return None
-        if self._decided is not None:
-            return current if self._decided == "normal" else 0.0 - current
         self._current = current
-        claimed = _CHARGES.get(self._before or "")
-        if claimed is not None and abs(current) >= DECIDING_CURRENT and claimed * current < 0:
+        if self._decided is None:
+            return None if _CHARGES.get(self._before or "", 0) * current < 0 else current
+        if len(self._votes) >= DOUBTFUL_READINGS:
             return None
-        return current
+        return current if self._decided == "normal" else 0.0 - current
 
     def _vote(self, after: str) -> None:
-        current, claimed = self._current, _CHARGES.get(after)
-        if current is None or abs(current) < DECIDING_CURRENT or claimed is None or after != self._before:
-            self._votes.clear()
+        """Count a reading with the same word before and after; `_votes` holds equal ones that decide something new."""
+        current, claimed = self._current or 0.0, _CHARGES.get(after)
+        if abs(current) < DECIDING_CURRENT or claimed is None or after != self._before:
+            if self._decided is None:
+                self._votes.clear()
             return
         vote: Sign = "normal" if claimed * current > 0 else "inverted"
-        if self._votes and self._votes[-1] != vote:
+        if vote == self._decided or (self._votes and self._votes[-1] != vote):
             self._votes.clear()
-        self._votes.append(vote)
-        if len(self._votes) >= DECIDING_READINGS:
+        if vote != self._decided:
+            self._votes.append(vote)
+        if len(self._votes) >= (DECIDING_READINGS if self._decided is None else OVERTHROWING_READINGS):
             self._decided = vote
+            self._votes.clear()

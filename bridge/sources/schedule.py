@@ -27,20 +27,15 @@ class Schedule:
 
     def due(self, now: float, period: float) -> list[Question]:
         """Return the questions of the cycle that begins now, in the driver's order; `period` is its expected length."""
-        slow = [each for each in self._driver.questions if each.cadence is Cadence.SLOW]
-        rare = [each for each in self._driver.questions if each.cadence is Cadence.RARE and self._is_due(each, now)]
-        structure = self._driver.structure
-        chosen = {each.name for each in self._driver.questions if each.cadence is Cadence.FAST}
-        if structure is not None and structure in rare:
-            chosen.add(structure.name)
+        due = [each for each in self._driver.questions if self._is_due(each, now)]
+        slow, rare = ([each for each in due if each.cadence is kind] for kind in (Cadence.SLOW, Cadence.RARE))
+        chosen = [each for each in due if each.cadence is Cadence.FAST or each is self._driver.structure]
         if self._poll_interval == 0:
-            chosen |= {each.name for each in slow if self._failures.get(each.name, 0) < HOPELESS}
+            chosen += slow
         if not self._is_first:
-            waiting = sorted((each for each in slow if self._is_due(each, now)), key=self._last_asked)
-            missing = any(each.name not in self._answered for each in slow)
-            chosen |= {each.name for each in waiting[: self._slow_count(len(slow), period, is_filling=missing)]}
-            chosen |= {each.name for each in rare[:1]}
-        return [each for each in self._driver.questions if each.name in chosen]
+            chosen += sorted(slow, key=self._last_asked)[: self._slow_count(period)]
+            chosen += rare[:1]
+        return [each for each in due if each in chosen]
 
     def asked(self, question: Question, now: float, *, is_answered: bool) -> None:
         """Note that `question` was asked, and whether its answer was accepted."""
@@ -81,20 +76,22 @@ class Schedule:
             case _:
                 return 3 * RARE_SECONDS
 
-    def _slow_count(self, total: int, period: float, *, is_filling: bool) -> int:
+    def _slow_count(self, period: float) -> int:
         """Return how many slow questions a cycle takes so that all come round in time; two at the start."""
-        cycles = max(int(SLOW_SECONDS / period), 1) if period else total
-        return max(math.ceil(total / cycles), 2 if is_filling else 1)
+        slow = [each.name for each in self._driver.questions if each.cadence is Cadence.SLOW]
+        cycles = max(int(SLOW_SECONDS / period), 1) if period else len(slow)
+        return max(math.ceil(len(slow) / cycles), 1 if self._answered.keys() >= set(slow) else 2)
 
     def _is_due(self, question: Question, now: float) -> bool:
-        """Whether it is time for a slow or rare question; one without answer is put more and more seldom."""
-        failures = self._failures.get(question.name, 0)
-        if failures >= HOPELESS and question is not self._driver.structure:
+        """Whether it is time for a question; one that the device never answers is put more and more seldom."""
+        if question is self._driver.probe or question.cadence is Cadence.ON_REQUEST:
+            return question is self._driver.probe
+        failures, is_answered = self._failures.get(question.name, 0), question.name in self._answered
+        wait = RARE_SECONDS if is_answered and not failures and question.cadence is Cadence.RARE else 0.0
+        if failures >= HOPELESS and question is self._driver.structure:
+            wait = SLOW_SECONDS
+        elif failures >= HOPELESS and not (is_answered and question.cadence is Cadence.FAST):
             wait = min(HOPELESS_SECONDS * 2.0 ** min(failures - HOPELESS, 10), RARE_SECONDS)
-        elif failures or question.name not in self._answered or question.cadence is Cadence.SLOW:
-            wait = 0.0
-        else:
-            wait = RARE_SECONDS
         return now - self._last_asked(question) >= wait
 
     def _last_asked(self, question: Question) -> float:

@@ -20,7 +20,7 @@ from bridge.battery.model import Block, LinkState, LinkStatus
 from bridge.battery.plausibility import Doubt, Judge
 from bridge.battery.sign import Setting, Sign, SignLearner
 from bridge.bus import Bus
-from bridge.errors import LinkError, ProtocolError
+from bridge.errors import BridgeError, ConfigError, LinkError, LinkLost, ProtocolError
 from bridge.interfaces import BatteryDescription, Clock, Cycle, LineStatistics, RefusedFrame
 from bridge.protocols.driver import SLEEP_ECHO, Cadence, Driver, Question, Reader
 from bridge.sources.schedule import Schedule
@@ -34,6 +34,8 @@ SURE_TRIES, MOST_TRIES = 3, 10
 """A question is asked so often in any case; and at most, while the cycle has time."""
 SILENT_TRIES = 4
 """Questions in a row without a byte after which a cycle is given up."""
+SWAP_SECONDS = 10.0
+"""After a longer silence another battery may be on the line."""
 CYCLE_SHARE, LAST_SHARE = 0.7, 0.95
 """Share of the poll interval that asking again may use: of any block, and of the last one."""
 CAPTURES = 32
@@ -114,18 +116,24 @@ class SerialSource:
         loop = asyncio.get_running_loop()
         self._look()
         due = loop.time()
+        is_stopping = False
         try:
             while True:
                 try:
                     await self.cycle()
                     due = max(due + self._interval, loop.time())  # on a grid: being woken late does not add up
-                except LinkError as error:
+                except (LinkError, ConfigError) as error:
                     self._unplugged(error)
                     due = loop.time() + REOPEN_SECONDS
                 await self._rest(due)
+        except asyncio.CancelledError:
+            is_stopping = True
+            raise
         finally:
             if self._timer is not None:
                 self._timer.cancel()
+            if not is_stopping:  # whoever restarts this: until then nothing here is live
+                self._unplugged(LinkLost("Reading the battery failed; it is tried again.", url=self.description.port))
 
     async def _rest(self, until: float) -> None:
         """Wait until the next cycle is due (monotonic s), or the line is lost."""
@@ -140,21 +148,24 @@ class SerialSource:
 
         While nothing is heard only the shortest question is put, to each address that the device may have.
         """
-        started = asyncio.get_running_loop().time()
+        now = self._clock.monotonic
+        started = now()
         self._is_whole, self._has_fast, self._silences = True, False, 0
         if not self._monitor.state(started).is_online and not await self._find():
             self._look()
             return
-        questions = self._schedule.due(self._clock.monotonic(), self._monitor.period)
+        questions = self._schedule.due(now(), self._monitor.period)
         for question in questions:
+            if question is self._driver.probe:
+                self._silences = min(self._silences, SILENT_TRIES - 2)
+            elif self._silences >= SILENT_TRIES:
+                self._is_whole = False
+                continue  # only the probe tells whether the line is dead or these questions are not understood
             share = LAST_SHARE if question is questions[-1] else CYCLE_SHARE
             await self._ask(question, started + share * self._interval)
-            if self._silences >= SILENT_TRIES:
-                self._is_whole = False
-                break
         if self._is_whole:
             self._counts["cycles"] += 1
-            self._monitor.completed_cycle(asyncio.get_running_loop().time() - started)
+            self._monitor.completed_cycle(now() - started)
         if self._has_fast:
             self._schedule.completed_first()
             self._report()
@@ -162,15 +173,24 @@ class SerialSource:
             self._look()
 
     async def _find(self) -> bool:
-        """Put the probe to the address that answered before, else to each that the device may have."""
-        hosts = self._hosts if self._monitor.accepted_at is None else (self._reader.host,)
-        for host in hosts:
+        """Put the probe to each address that the device may have, first to the one that answered last."""
+        for host in dict.fromkeys((self._reader.host, *self._hosts)):
             if host != self._reader.host:
                 self._reader = Reader(self._driver, host=host, known=self._reader.known)
             if await self._read(self._driver.probe) is not None:
+                heard_last = self._monitor.accepted_at
+                if heard_last is not None and self._clock.monotonic() - heard_last > SWAP_SECONDS:
+                    self._start_over()
                 self._schedule.ask_structure()
                 return True
         return False
+
+    def _start_over(self) -> None:
+        """Forget what the battery said: another one may be there now."""
+        self._schedule.start_over()
+        self._blocks.clear()
+        self._raw.clear()
+        self._reader = Reader(self._driver, host=self._reader.host, known=self._known)
 
     async def _ask(self, question: Question, limit: float) -> None:
         """Ask until the answer is accepted, as often as the time until `limit` (monotonic s) allows."""
@@ -183,6 +203,8 @@ class SerialSource:
         loop = asyncio.get_running_loop()
         suspects: tuple[str, ...] = ()
         is_accepted = False
+        sure = SURE_TRIES if question.cadence is Cadence.FAST else SURE_TRIES - 1
+        silent = self._silences
         for attempt in range(MOST_TRIES):
             if attempt:
                 self._counts["asked_again"] += 1
@@ -198,10 +220,9 @@ class SerialSource:
                     break
                 self._doubt(block, doubt)
                 suspects = doubt.suspects
-            elif self._silences >= SILENT_TRIES:
+            elif self._silences >= SILENT_TRIES or self._silences - silent >= sure:
                 break
-            patient = SURE_TRIES if question.cadence is Cadence.FAST else SURE_TRIES - 1
-            if attempt + 1 >= patient and loop.time() >= limit:
+            if attempt + 1 >= sure and loop.time() >= limit:
                 break
         if not is_accepted:
             for name in suspects:
@@ -231,7 +252,7 @@ class SerialSource:
             patience=wire + timing.patience,
             pause=timing.pause if bus.needs_pause else 0.0,
         )
-        self._monitor.plugged(True)
+        self._monitor.plugged(self._clock.monotonic())
         if _LOGGER.isEnabledFor(logging.DEBUG):
             heard_bytes = b"".join(reader.last_frames)
             _LOGGER.debug("%s: %s | %s", self.description.id, request.hex(" "), heard_bytes.hex(" "))
@@ -306,12 +327,9 @@ class SerialSource:
 
     # --- the link state
 
-    def _unplugged(self, error: LinkError) -> None:
-        self._monitor.plugged(False)
-        self._schedule.start_over()
-        self._blocks.clear()
-        self._raw.clear()
-        self._reader = Reader(self._driver, host=self._reader.host, known=self._known)
+    def _unplugged(self, error: BridgeError) -> None:
+        self._monitor.unplugged()
+        self._start_over()
         self._look(str(error))
 
     def _report(self) -> None:
@@ -352,8 +370,8 @@ class SerialSource:
         self._link = LinkStatus(state=state, since=since, error=error, advice=advice)
         if state.is_online != before.state.is_online:
             if state.is_online:
-                duration = "" if before.since is None or wall is None else f" after {wall - before.since:.0f} s"
-                _LOGGER.info("%s: the battery is heard%s", self.description.id, duration)
+                gone = 0.0 if before.since is None or wall is None else max(wall - before.since, 0.0)
+                _LOGGER.info("%s: the battery is heard, after %.0f s", self.description.id, gone)
             else:
                 _LOGGER.warning("%s: the battery is %s: %s", self.description.id, state.value, advice)
         return True

@@ -102,22 +102,25 @@ def test_one_accepted_fast_block_makes_it_ok() -> None:
 
 def test_unplugged_counts_at_once_and_wins_over_fresh_data() -> None:
     link = monitor(ACCEPTED, accepted_at=200.0)
-    link.plugged(False)
+    link.unplugged()
     assert link.state(200.1) is LinkState.UNPLUGGED
-    link.plugged(True)
-    assert link.state(200.1) is LinkState.OK
+    link.plugged(200.2)
+    assert link.state(200.2) is LinkState.STARTING, "what was heard before does not count"
     assert link.state(300.0) is LinkState.SILENT
+    assert link.accepted_at == 200.0
+    link.accepted_fast_block(301.0)
+    assert link.state(301.0) is LinkState.OK
 
 
 def test_unplugged_during_the_first_ten_seconds_is_unplugged() -> None:
     link = monitor()
-    link.plugged(False)
+    link.unplugged()
     assert link.state(100.0) is LinkState.UNPLUGGED
 
 
 def test_updating_wins_over_everything_and_ends() -> None:
     link = monitor(accepted_at=200.0)
-    link.plugged(False)
+    link.unplugged()
     link.updating(True)
     assert link.state(500.0) is LinkState.UPDATING
     link.updating(False)
