@@ -182,7 +182,7 @@ class _RunRecorder:
         told: tuple[str, ...] = ()
         await asyncio.to_thread(_keep, self._data.record_run, self._record)
         try:
-            while True:
+            while True:  # ends by being cancelled, which is an orderly end
                 self._board.ports_changed.clear()
                 ports = dict(self._board.ports)
                 if ports != self._record.ports:
@@ -196,8 +196,9 @@ class _RunRecorder:
                 with suppress(TimeoutError):
                     async with asyncio.timeout(_LOOK_EVERY if told else _FIRST_LOOKS):
                         await self._board.ports_changed.wait()
-        finally:
+        except asyncio.CancelledError:
             _keep(self._data.record_run, replace(self._record, ports={}, stopped=True))
+            raise
 
 
 def _with_login(settings: MqttSection, data: DataDirectory) -> MqttSection:

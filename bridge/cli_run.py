@@ -9,6 +9,9 @@ import logging
 import os
 import signal
 import sys
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -24,6 +27,10 @@ if TYPE_CHECKING:
     from bridge.config import Settings
 
 _LOGGER = logging.getLogger(__name__)
+
+_WORKER = "bridge-worker"
+_THREADS_DEADLINE = 2.0
+"""s that threads have to end once every service has stopped."""
 
 _NOISY = ("aiohttp.access", "asyncio", "zeroconf", "amqtt", "transitions", "aiomqtt", "mqtt")
 """Loggers of libraries that tell at INFO what nobody wants to know."""
@@ -61,12 +68,29 @@ async def _run(settings: Settings, storage: DataDirectory) -> None:
     from bridge.app import App
 
     gc.freeze()  # what was imported stays: the collector need not look at it again
-    task = asyncio.create_task(App(settings=settings, data=storage, ready=_show).run(), name="bridge")
     loop = asyncio.get_running_loop()
+    workers = ThreadPoolExecutor(thread_name_prefix=_WORKER)
+    loop.set_default_executor(workers)
+    task = asyncio.create_task(App(settings=settings, data=storage, ready=_show).run(), name="bridge")
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, task.cancel)
     with contextlib.suppress(asyncio.CancelledError):
         await task
+    _leave(workers)
+
+
+def _leave(workers: ThreadPoolExecutor) -> None:
+    """Let threads come to their end; one that waits for a name server or a dead disk is left behind."""
+    workers.shutdown(wait=False, cancel_futures=True)
+    deadline = time.monotonic() + _THREADS_DEADLINE
+    for each in threading.enumerate():
+        if each.name.startswith(_WORKER):
+            each.join(max(deadline - time.monotonic(), 0.0))
+    if not any(each.name.startswith(_WORKER) for each in threading.enumerate()):
+        return
+    _LOGGER.info("A thread still waits for the system; the bridge stops without it")
+    logging.shutdown()
+    os._exit(0)
 
 
 def _show(notice: Notice) -> None:
@@ -86,4 +110,5 @@ def _show(notice: Notice) -> None:
             "To Home Assistant, better: mqtt.url = \"mqtt://…\" of Home Assistant's own broker in bridge.toml;",
             'or open the embedded one to your home: mqtt.embedded_bind = "lan".',
         ]
-    click.echo("\n" + "\n".join(f"  {line}".rstrip() for line in lines) + "\n")
+    with contextlib.suppress(OSError):  # a console that has gone stops nothing
+        click.echo("\n" + "\n".join(f"  {line}".rstrip() for line in lines) + "\n")

@@ -61,6 +61,7 @@ class _Connection(web.RequestHandler):
             access_log=None,  # type: ignore[arg-type]  # no line for each request; aiohttp's own annotation forgot None
             keepalive_timeout=patience,
             lingering_time=_LINGER,
+            auto_decompress=False,  # a small body that unpacks to a huge one stays small
         )
         self.source = source
         self.is_home = is_home

@@ -19,9 +19,12 @@ from urllib.parse import SplitResult, urlsplit
 import msgspec
 
 from bridge.config.sections import BatterySection, Key, Secret, Settings
+from bridge.errors import ConfigError
+from bridge.protocols.registry import driver
 
 _HOST = re.compile(r"(?!-)[A-Za-z0-9_-]{1,63}(?<!-)(\.(?!-)[A-Za-z0-9_-]{1,63}(?<!-))*")
 _MQTT_SCHEMES = ("mqtt", "mqtts", "ws", "wss")
+_LATER_PORTS = ("socket", "rfc2217", "ble")
 _LONGEST_TEXT = 1024
 _LONGEST_SHOWN = 60
 
@@ -111,6 +114,8 @@ def contradictions(settings: Settings, protocols: Collection[str] | None) -> Ite
             yield _in_battery(battery, key, _unknown_protocol(str(protocol), protocols or ()))
         if emulates and not unknown and battery.protocol not in ("auto", emulates):
             yield _in_battery(battery, "protocol", f'the port emulates {emulates}; leave it at "auto"')
+        if protocols and not unknown and (reason := _address_problem(battery, emulates, protocols)):
+            yield _in_battery(battery, "address", reason)
         if battery.enabled and not battery.is_emulated:
             other = lines.setdefault((battery.port, battery.address), battery.id)
             if other != battery.id:
@@ -136,9 +141,28 @@ def remarks(settings: Settings) -> tuple[str, ...]:
             f"Beside the real batteries an emulated one runs ({', '.join(emulated)}): "
             "remove it, or set enabled = false there."
         )
+    found += [
+        f'Battery "{battery.id}": {urlsplit(battery.port).scheme}:// ports cannot be opened by this version yet.'
+        for battery in active
+        if urlsplit(battery.port).scheme in _LATER_PORTS
+    ]
     if settings.mqtt.password is not None and settings.mqtt.password_file is not None:
         found.append("Both mqtt.password and mqtt.password_file are set: the file is used.")
     return tuple(found)
+
+
+def _address_problem(battery: BatterySection, emulates: str | None, protocols: Collection[str]) -> str | None:
+    """Say why no protocol that this battery may speak has such an address."""
+    spoken = emulates or battery.protocol
+    reason = None
+    for name in protocols if spoken == "auto" else (spoken,):
+        try:
+            driver(name).hosts(battery.address)
+        except ConfigError as error:
+            reason = str(error)
+        else:
+            return None
+    return reason
 
 
 def _in_battery(battery: BatterySection, key: str, reason: str) -> Contradiction:

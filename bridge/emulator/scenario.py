@@ -52,6 +52,8 @@ class Event:
 
 def read_scenario(path: Path) -> tuple[Event, ...]:
     """Return the events of a scenario file in their order; raise ConfigError with one sentence."""
+    if path.exists() and not path.is_file():
+        raise ConfigError(f"The scenario {path} is not a file.", where=str(path))
     try:
         text = path.read_bytes().decode("utf-8-sig")
     except OSError as error:
