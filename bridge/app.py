@@ -206,7 +206,7 @@ def _with_login(settings: MqttSection, data: DataDirectory) -> MqttSection:
     if settings.url != "embedded" or settings.embedded_bind != "lan" or settings.password is not None:
         return settings
     made = {"username": settings.username or "smartbms", "password": secrets.token_urlsafe(12)}
-    keep_secrets(data, "mqtt", made)
+    _keep(keep_secrets, data, "mqtt", made)
     return msgspec.structs.replace(settings, username=made["username"], password=Secret(made["password"]))
 
 

@@ -28,6 +28,7 @@ _LOGGER = logging.getLogger(__name__)
 
 SYSTEM_DIRECTORY: Final = Path("/var/lib/smartbms")
 COPY_SUFFIX: Final = ".last-good"
+_DISK_TROUBLE: Final = (errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.EIO)
 _IDENTITY = "identity.json"
 _RUN = "run.json"
 _T = TypeVar("_T")
@@ -208,12 +209,20 @@ class DataDirectory:
         self._make_uid = make_uid
         self._turn = threading.Lock()
         self._lock: int | None = None
+        self._made: dict[str, Any] | None = None
+        """The identity of this run alone, where the disk would not keep it."""
 
     def __enter__(self) -> Self:
         try:
             self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
             lock = os.open(self.path / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         except OSError as error:
+            if error.errno in _DISK_TROUBLE:
+                _LOGGER.warning(
+                    "The data directory %s cannot be written (%s): the bridge runs, and remembers nothing",
+                    self.path, error.strerror,
+                )  # fmt: skip
+                return self
             raise ConfigError(
                 f"The data directory {self.path} cannot be used: {error.strerror}.", where=str(self.path),
                 advice="Name another with --data, or give this one to the user who runs the bridge.",
@@ -268,6 +277,8 @@ class DataDirectory:
 
     def _identity_fields(self) -> dict[str, Any]:
         """Return what identity.json holds, also keys of later versions; makes it where there is nothing to go by."""
+        if self._made is not None:
+            return self._made
         path = self.path / _IDENTITY
         kept = read_kept(path, lambda data: _parse_identity(path, data))
         if kept.value is not None and kept.damage is None:
@@ -280,7 +291,11 @@ class DataDirectory:
         if kept.damage is not None:
             _LOGGER.warning("%s So the bridge gets a new identity: Home Assistant will show new devices.", kept.damage)
         fields = {"uid": self._make_uid(), "mqtt_name": None}
-        self._write(_IDENTITY, _json(fields))
+        try:
+            self._write(_IDENTITY, _json(fields))
+        except StorageError as error:
+            _LOGGER.warning("%s The bridge has another identity after the next start.", error)
+            self._made = fields
         return fields
 
     @staticmethod

@@ -50,7 +50,10 @@ def test_run_record_tells_the_ports_when_nobody_reads_the_console(tmp_path: Path
 
 def test_compressed_body_costs_no_more_than_its_bytes(tmp_path: Path) -> None:
     bomb = gzip.compress(bytes(400_000_000))
-    head = f"GET / HTTP/1.1\r\nHost: x\r\nContent-Encoding: gzip\r\nConnection: close\r\nContent-Length: {len(bomb)}\r\n\r\n".encode()
+    head = (
+        "GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n"
+        f"Content-Encoding: gzip\r\nContent-Length: {len(bomb)}\r\n\r\n"
+    ).encode()
     with rig.bridge(tmp_path, _QUIET + _EMULATED) as running:
         rig.wait_until(lambda: running.get("/api/health"), "the pages")
         before = running.cpu_seconds

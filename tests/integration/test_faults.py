@@ -1,4 +1,4 @@
-"""The whole bridge as a process, with a battery on a pseudo-terminal and a real broker: what fails, and what goes on."""
+"""The whole bridge as a process, a battery on a pseudo-terminal, a real broker: what fails, and what goes on."""
 
 from __future__ import annotations
 
@@ -29,7 +29,8 @@ pytestmark = [pytest.mark.needs("mosquitto"), pytest.mark.timeout(120)]
 def configuration(port: str, broker: int, rest: str = "") -> str:
     return (
         f'[[battery]]\nid = "main"\nport = "{port}"\nprotocol = "daly"\n'
-        f'[mqtt]\nurl = "mqtt://127.0.0.1:{broker}"\n[web]\nhost = "127.0.0.1"\nport = 0\n[mdns]\nenabled = false\n{rest}'
+        f'[mqtt]\nurl = "mqtt://127.0.0.1:{broker}"\n[web]\nhost = "127.0.0.1"\nport = 0\n'
+        f"[mdns]\nenabled = false\n{rest}"
     )
 
 

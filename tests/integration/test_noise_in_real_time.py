@@ -37,11 +37,10 @@ async def test_nothing_wrong_comes_out_of_thirty_two_noisy_lines() -> None:
         factory = SourceFactory(openers={"emulated": emulator}, deliver=tracker, clock=clock)
         emulator.battery(section.port).faults.set("corrupt", 0.02)
         tasks += [asyncio.create_task(emulator.run()), asyncio.create_task(factory.make(section).run())]
-    with hub.subscribe() as changes:
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(POLLS):
-                async for state in changes:
-                    published.append(state)
+    with hub.subscribe() as changes, contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(POLLS):
+            async for state in changes:
+                published.append(state)
     for task in tasks:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)
