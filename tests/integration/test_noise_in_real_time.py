@@ -39,8 +39,8 @@ async def test_nothing_wrong_comes_out_of_thirty_two_noisy_lines() -> None:
         tasks += [asyncio.create_task(emulator.run()), asyncio.create_task(factory.make(section).run())]
     with hub.subscribe() as changes, contextlib.suppress(TimeoutError):
         async with asyncio.timeout(POLLS):
-            async for state in changes:
-                published.append(state)
+            while True:
+                published.extend(await changes.next())
     for task in tasks:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)
