@@ -49,6 +49,15 @@ def states(subscriber: Subscriber, since: float = 0.0) -> list[dict[str, Any]]:
     return [state for at, _, state in list(subscriber.messages) if at >= since]
 
 
+def wait_for_reading(subscriber: Subscriber, *, after: int = 0) -> None:
+    wait_until(lambda: len(subscriber.messages) > after, "a reading at the broker", seconds=30)
+
+
+def health_of(running: Bridge) -> dict[str, Any]:
+    health: dict[str, Any] = wait_until(lambda: running.get("/api/health"), "the pages")
+    return health
+
+
 def test_every_published_value_was_served(tmp_path: Path, battery: Emulated) -> None:
     with (
         mosquitto(tmp_path) as broker,
@@ -94,7 +103,7 @@ def test_broker_may_stop_and_come_back(tmp_path: Path, battery: Emulated) -> Non
         wait_until(lambda: link_of(running) == "ok", "a reading without any broker")
         for _ in range(2):
             with mosquitto(tmp_path, port=port), Subscriber(port) as subscriber:
-                wait_until(lambda subscriber=subscriber: subscriber.messages, "a reading at the broker", seconds=30)
+                wait_for_reading(subscriber)
         assert link_of(running) == "ok"
 
 
@@ -160,9 +169,8 @@ def test_killed_bridge_starts_again_and_says_why(tmp_path: Path, battery: Emulat
         identities = set()
         for round_ in range(4):
             with bridge(tmp_path, configuration(battery.port, broker)) as running:
-                before = len(subscriber.messages)
-                wait_until(lambda count=before: len(subscriber.messages) > count, f"a reading in round {round_}")
-                health = wait_until(lambda running=running: running.get("/api/health"), "health")
+                wait_for_reading(subscriber, after=len(subscriber.messages))
+                health = health_of(running)
                 identities.add(health["uid"])
                 if round_:
                     assert health["restart_reason"] == "killed"
