@@ -9,7 +9,8 @@
 MAKEFLAGS += --no-builtin-rules
 SHELL := /bin/sh
 
-JOBS ?= $(shell nproc 2>/dev/null || echo 2)
+# Test processes: more than processors, because many tests wait for a clock, a broker or a browser.
+JOBS ?= $(shell n=$$(nproc 2>/dev/null || echo 2); echo $$((n + n / 2)))
 ARGS ?=
 export PYTHON
 

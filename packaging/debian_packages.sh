@@ -37,7 +37,7 @@ apt-get update --quiet=2
 apt-get install --yes --quiet=2 --no-install-recommends --option DPkg::Lock::Timeout=300 $missing
 
 if command -v systemctl >/dev/null; then
-    for unit in mosquitto.service avahi-daemon.service avahi-daemon.socket; do
-        case " $missing " in *" ${unit%.*} "*) systemctl disable --quiet "$unit" 2>/dev/null || true ;; esac
-    done
+    for package in $missing; do
+        dpkg -L "$package" | sed -n 's,^.*/systemd/system/\([^/]*\.\(service\|socket\)\)$,\1,p'
+    done | xargs --no-run-if-empty systemctl disable --quiet 2>/dev/null || true
 fi

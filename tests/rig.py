@@ -139,7 +139,8 @@ class Subscriber:
 
     def _note(self, _client: paho.Client, _data: object, message: paho.MQTTMessage) -> None:
         now = time.time()
-        self.messages.append((now, message.topic.split("/")[2], json.loads(message.payload)))
+        if message.payload:  # nothing: the broker shall keep it no longer
+            self.messages.append((now, message.topic.split("/")[2], json.loads(message.payload)))
 
 
 @dataclass(frozen=True)

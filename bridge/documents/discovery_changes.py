@@ -2,11 +2,14 @@
 
 Pure: topics and documents in, messages out, in the order in which they have to be sent.
 Migration: https://www.home-assistant.io/integrations/mqtt/#migration-from-single-component-to-device-based-discovery
+Old topics are cleared before the new ones are filled: the other way round Home Assistant 2025.4 logs a conflict for
+every entity and takes the clearing for their removal.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from bridge.documents.homeassistant import Document
@@ -42,28 +45,46 @@ def object_id_of(topic: str) -> str | None:
     return levels[-2] if levels[-3] == "device" else levels[-3]
 
 
-def changes(published: Published, wanted: Mapping[str, Document]) -> Iterator[Message]:
-    """Give the messages that replace what is `published` by what is `wanted`.
+@dataclass(frozen=True, slots=True)
+class Changes:
+    """What has to be sent, in three steps; between the first two Home Assistant needs a moment."""
+
+    requests: tuple[Message, ...]
+    """Ask Home Assistant to unload entities that move to another topic, and to keep all that it knows of them."""
+    removals: tuple[Message, ...]
+    """Clear topics that are no longer used: while one is there, Home Assistant refuses its entities elsewhere."""
+    documents: tuple[Message, ...]
+    """What is to be known from now on."""
+
+
+def changes(published: Published, wanted: Mapping[str, Document]) -> Changes:
+    """Return the messages that replace what is `published` by what is `wanted`.
 
     A device that changes its form keeps its entities: the old topics are told to let go before the new ones speak.
     """
     stale = [topic for topic in published if topic not in wanted]
     wanted_ids = set(_ids(wanted))
-    for topic in stale:
-        if object_id_of(topic) in wanted_ids and _moves(topic, published[topic], wanted):
-            yield topic, {"migrate_discovery": True}
+    return Changes(
+        requests=tuple(
+            (topic, {"migrate_discovery": True})
+            for topic in stale
+            if object_id_of(topic) in wanted_ids and _moves(topic, published[topic], wanted)
+        ),
+        removals=tuple((topic, None) for topic in stale),
+        documents=tuple(_documents(published, wanted)),
+    )
+
+
+def _documents(published: Published, wanted: Mapping[str, Document]) -> Iterator[Message]:
     for topic, document in wanted.items():
         gone = {
-            key: platform
+            key: {"platform": platform}
             for key, platform in published.get(topic, {}).items()
             if key not in document.get("components", {})
         }
-        if gone:
-            removed = {key: {"platform": platform} for key, platform in gone.items()}
-            yield topic, {**document, "components": {**document["components"], **removed}}
+        if gone:  # Home Assistant removes a component that is reduced to its platform
+            yield topic, {**document, "components": {**document["components"], **gone}}
         yield topic, document
-    for topic in stale:
-        yield topic, None
 
 
 def _ids(topics: Iterable[str]) -> Iterator[str]:

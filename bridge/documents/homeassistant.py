@@ -306,6 +306,11 @@ def _alarm_event(topic: str) -> Component:
 # What only needs the bridge
 
 
+def _kept(key: str) -> str:
+    """Return the template for `key` of an object that the broker keeps; none where the topic was cleared."""
+    return f"(value_json | default({{}})).{key} | default(none)"
+
+
 def _link_components(topics: Topics, battery: str) -> dict[str, Component]:
     """Return the diagnostics that say why a battery is not available: they only need the bridge."""
     shared = {
@@ -318,7 +323,7 @@ def _link_components(topics: Topics, battery: str) -> dict[str, Component]:
         "link_state": {
             "platform": "sensor",
             "name": "Link",
-            "value_template": "{{ value_json.link | default(none) }}",
+            "value_template": f"{{{{ {_kept('link')} }}}}",
             "device_class": "enum",
             "options": [each.value for each in LinkState],
             **shared,
@@ -326,7 +331,7 @@ def _link_components(topics: Topics, battery: str) -> dict[str, Component]:
         "bms_link": {
             "platform": "binary_sensor",
             "name": "Connection",
-            "value_template": f"{{{{ value_json.link in {online} if value_json.link else none }}}}",
+            "value_template": f"{{% set link = {_kept('link')} %}}{{{{ link in {online} if link else none }}}}",
             "payload_on": "True",
             "payload_off": "False",
             "device_class": "connectivity",
@@ -335,13 +340,13 @@ def _link_components(topics: Topics, battery: str) -> dict[str, Component]:
         "last_error": {
             "platform": "sensor",
             "name": "Error",
-            "value_template": f"{{{{ (value_json.error or 'none') {_SHORTENED} }}}}",
+            "value_template": f"{{{{ ({_kept('error')} or 'none') {_SHORTENED} }}}}",
             **shared,
         },
         "advice": {
             "platform": "sensor",
             "name": "Advice",
-            "value_template": f"{{{{ (value_json.advice or 'none') {_SHORTENED} }}}}",
+            "value_template": f"{{{{ ({_kept('advice')} or 'none') {_SHORTENED} }}}}",
             **shared,
         },
     }
@@ -361,11 +366,11 @@ def _bridge_components(topics: Topics) -> dict[str, Component]:
         },
         "version": {
             "platform": "sensor", "name": "Version", "state_topic": topics.bridge_info,
-            "value_template": "{{ value_json.version | default(none) }}",
+            "value_template": f"{{{{ {_kept('version')} }}}}",
         },
         "started": {
             "platform": "sensor", "name": "Started", "device_class": "timestamp", "state_topic": topics.bridge_info,
-            "value_template": "{{ value_json.started | default(none) }}",
+            "value_template": f"{{{{ {_kept('started')} }}}}",
         },
         "restart_reason": {
             "platform": "sensor", "name": "Restart reason",

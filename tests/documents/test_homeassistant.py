@@ -117,7 +117,8 @@ def entity(device: Device, key: str, payload: Any) -> str:
 
 
 def test_bridge_document_is_as_agreed() -> None:
-    assert_golden("homeassistant_bridge.json", bridge(Layout(seen=("under_voltage",))).device_documents("homeassistant"))
+    device = bridge(Layout(seen=("under_voltage",)))
+    assert_golden("homeassistant_bridge.json", device.device_documents("homeassistant"))
 
 
 def test_document_of_a_pack_with_16_cells_is_as_agreed() -> None:
@@ -190,9 +191,10 @@ def test_link_state_may_be_any_of_the_table() -> None:
 
 
 def test_units_fit_the_device_class() -> None:
-    allowed = {
+    allowed: dict[str | None, set[str | None]] = {
         "battery": {"%"}, "voltage": {"V"}, "current": {"A"}, "power": {"W"}, "temperature": {"°C"},
-        "duration": {"ms"}, "data_size": {"MiB", "GiB"}, "enum": {None}, "timestamp": {None}, None: {None, "%", "Ah", "cycles"},
+        "duration": {"ms"}, "data_size": {"MiB", "GiB"}, "enum": {None}, "timestamp": {None},
+        None: {None, "%", "Ah", "cycles"},
     }
     for _, document in documents():
         for component in document["components"].values():
@@ -274,7 +276,8 @@ def test_link_diagnostics_only_need_the_bridge(key: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("poll_interval", "publish_interval", "seconds"), [(1.0, 0.0, 60), (30.0, 0.0, 90), (1.0, 45.5, 137), (0.0, 0.0, 60)]
+    ("poll_interval", "publish_interval", "seconds"),
+    [(1.0, 0.0, 60), (30.0, 0.0, 90), (1.0, 45.5, 137), (0.0, 0.0, 60)],
 )
 def test_values_expire_after_three_intervals_and_a_minute_at_least(
     poll_interval: float, publish_interval: float, seconds: int
@@ -430,6 +433,20 @@ def test_link_templates_say_why() -> None:
     assert [entity(device, key, late) for key in ("link_state", "bms_link", "last_error", "advice")] == [
         "late", "True", "none", "none",
     ]
+
+
+@pytest.mark.parametrize(
+    ("device", "key", "shown"),
+    [
+        (battery(), "link_state", "None"), (battery(), "bms_link", "None"),
+        (battery(), "last_error", "none"), (battery(), "advice", "none"),
+        (bridge(), "version", "None"), (bridge(), "started", "None"),
+    ],
+)
+def test_topic_that_the_broker_keeps_may_be_cleared(device: Device, key: str, shown: str) -> None:
+    """Home Assistant renders an empty message without `value_json`, and logs what is undefined then."""
+    environment = ImmutableSandboxedEnvironment(undefined=jinja2.StrictUndefined)
+    assert environment.from_string(device.components[key]["value_template"]).render(value="") == shown
 
 
 def test_bridge_templates_give_the_right_values() -> None:

@@ -22,4 +22,5 @@ def assert_golden(name: str, document: Any) -> None:
     text = json.dumps(document, indent=1, ensure_ascii=False) + "\n"
     if os.environ.get("UPDATE_GOLDEN"):
         path.write_text(text, encoding="utf-8")
-    assert json.loads(path.read_text(encoding="utf-8")) == json.loads(text), f"{path} differs; see tests/golden/golden.py"
+    kept = json.loads(path.read_text(encoding="utf-8"))
+    assert kept == json.loads(text), f"{path} differs; see tests/golden/golden.py"

@@ -56,11 +56,15 @@ def _flag(value: str | Callable[[Document], Any], device_class: str | None = Non
 
 
 def _cell(index: int) -> Callable[[Document], Any]:
-    return lambda reading: reading["cell_voltages"][index]
+    return lambda reading: dict(enumerate(reading["cell_voltages"])).get(index)
 
 
 def _temperature(name: str) -> Callable[[Document], Any]:
-    return lambda reading: next(each["value"] for each in reading["temperatures"] if each["name"] == name)
+    return lambda reading: {each["name"]: each["value"] for each in reading["temperatures"]}.get(name)
+
+
+def _negative(value: float | None) -> float | None:
+    return None if value is None else -value
 
 
 def _listed(codes: Iterable[str]) -> str:
@@ -77,7 +81,7 @@ READING = {
     "voltage": _measured("voltage", "V", "voltage", 2),
     "current": _measured("current", "A", "current", 2),
     # what the battery gives counts as positive here, and only here
-    "battery_power": _measured(lambda reading: -reading["power"], "W", "power", 0),
+    "battery_power": _measured(lambda reading: _negative(reading["power"]), "W", "power", 0),
     "charge_power": _measured("charge_power", "W", "power", 0),
     "discharge_power": _measured("discharge_power", "W", "power", 0),
     "remaining_capacity": _measured("remaining_capacity", "Ah", None, 1),

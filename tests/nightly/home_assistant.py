@@ -108,7 +108,7 @@ class HomeAssistant:
         listed: list[dict[str, Any]] = self.ask("config/entity_registry/list")
         chosen = [each["entity_id"] for each in listed if each["platform"] == "mqtt"]
         full = self.ask("config/entity_registry/get_entries", entity_ids=chosen)
-        return {each["unique_id"]: each for each in full.values()}
+        return {each["unique_id"]: each for each in full.values() if each}  # none: removed since
 
     def devices(self) -> dict[str, dict[str, Any]]:
         """Return every device of the MQTT integration in the registry, by its identifier."""

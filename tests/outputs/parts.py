@@ -26,8 +26,8 @@ from bridge.outputs.mqtt import MqttOutput, Timing
 
 DEADLINE = 10.0
 UID = "12ab34cd"
-QUICK = Timing(health_interval=0.2, answer_deadline=1.0, layout_delay=0.02, first_delay=0.1)
-CALM = Timing(health_interval=3600.0, answer_deadline=5.0, layout_delay=0.02, first_delay=0.1)
+QUICK = Timing(health_interval=0.2, answer_deadline=1.0, layout_delay=0.02, migration_pause=0.02, first_delay=0.1)
+CALM = Timing(health_interval=3600.0, answer_deadline=5.0, layout_delay=0.02, migration_pause=0.02, first_delay=0.1)
 
 
 async def until(condition: Callable[[], Any], what: str = "it", deadline: float = DEADLINE) -> Any:
@@ -44,6 +44,10 @@ def free_port() -> int:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
         return port
+
+
+def start_process(command: list[str], **options: Any) -> subprocess.Popen[bytes]:
+    return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, **options)
 
 
 class Board:
@@ -124,9 +128,7 @@ class Mosquitto:
         return f"mqtt://127.0.0.1:{self.port}"
 
     async def start(self) -> None:
-        self._process = subprocess.Popen(
-            [self._program, "-c", str(self._config)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-        )
+        self._process = start_process([self._program, "-c", str(self._config)])
         await until(self._listens, "mosquitto")
 
     async def stop(self) -> None:
@@ -213,14 +215,16 @@ class Listener:
 
     async def _listen(self) -> None:
         async for message in self.client.messages:
-            payload = message.payload if isinstance(message.payload, bytes) else b""
-            self.heard.append(Heard(message.topic.value, payload, message.retain, message.properties))
+            self.heard.append(Heard(message.topic.value, bytes(message.payload), message.retain, message.properties))
 
     def on(self, topic: str) -> list[Heard]:
         return [each for each in self.heard if each.topic == topic]
 
     def topics(self) -> list[str]:
         return [each.topic for each in self.heard]
+
+    def ending(self, end: str) -> set[str]:
+        return {each.topic for each in self.heard if each.topic.endswith(end)}
 
     async def next_on(self, topic: str, count: int = 1) -> Heard:
         await until(lambda: len(self.on(topic)) >= count, f"{count} on {topic}, heard {self.topics()[-20:]}")
@@ -245,7 +249,9 @@ def description(battery: str = "main", **changes: Any) -> BatteryDescription:
     return BatteryDescription(**{**values, **changes})
 
 
-def live(battery: str = "main", *, voltage: float = 53.12, alarms: tuple[Alarm, ...] = (), **changes: Any) -> BatteryState:
+def live(
+    battery: str = "main", *, voltage: float = 53.12, alarms: tuple[Alarm, ...] = (), **changes: Any
+) -> BatteryState:
     """Return an accepted reading; each is another one than the one before."""
     now = time.monotonic()
     state = BatteryState(
@@ -313,6 +319,9 @@ class Bridge:
 
     async def connected(self) -> None:
         await until(lambda: self.board.is_connected, f"a connection, told {self.board.told}")
+
+    async def failed(self, count: int) -> None:
+        await until(lambda: len(self.board.details("waiting")) >= count, f"{count} failures, told {self.board.told}")
 
 
 @contextlib.contextmanager

@@ -23,7 +23,9 @@ def configurations(kept: dict[str, bytes]) -> set[str]:
 # Birth
 
 
-async def test_start_of_home_assistant_is_answered_in_order_after_a_random_delay(broker: Broker, tmp_path: Path) -> None:
+async def test_start_of_home_assistant_is_answered_in_order_after_a_random_delay(
+    broker: Broker, tmp_path: Path
+) -> None:
     async with Listener.at(broker) as listener, Bridge(tmp_path, broker.url) as bridge:
         await bridge.connected()
         bridge.hub.publish(live(voltage=51.0))
@@ -132,10 +134,10 @@ async def test_single_entities_move_to_the_device_and_back_without_losing_themse
             await bridge.connected()
             await listener.next_on(HEALTH, 2)
         moved = [(each.topic, each.payload) for each in listener.heard[before:] if each.topic in {SOC, MAIN}]
-        assert [topic for topic, _ in moved] == [SOC, MAIN, SOC]
+        assert [topic for topic, _ in moved] == [SOC, SOC, MAIN]
         assert msgspec.json.decode(moved[0][1]) == {"migrate_discovery": True}
-        assert msgspec.json.decode(moved[1][1])["components"]["soc"]["unique_id"] == single["unique_id"]
-        assert moved[2][1] == b""
+        assert moved[1][1] == b""
+        assert msgspec.json.decode(moved[2][1])["components"]["soc"]["unique_id"] == single["unique_id"]
         assert configurations(await kept_by(broker)) == {BRIDGE, MAIN}
 
         before = len(listener.heard)
@@ -143,9 +145,9 @@ async def test_single_entities_move_to_the_device_and_back_without_losing_themse
             await bridge.connected()
             await listener.next_on(HEALTH, 3)
         moved = [(each.topic, each.payload) for each in listener.heard[before:] if each.topic in {SOC, MAIN}]
-        assert [topic for topic, _ in moved] == [MAIN, SOC, MAIN]
+        assert [topic for topic, _ in moved] == [MAIN, MAIN, SOC]
         assert msgspec.json.decode(moved[0][1]) == {"migrate_discovery": True}
-        assert moved[2][1] == b""
+        assert moved[1][1] == b""
         assert not configurations(await kept_by(broker)) & {BRIDGE, MAIN}
 
 
@@ -251,6 +253,7 @@ async def test_second_bridge_of_the_same_name_takes_another_segment_and_keeps_it
             second.hub.publish(live(voltage=52.0))
             assert (await listener.next_on("smartbms/smartbms-fedc/main/state")).json["voltage"] == 52.0
         assert (first.remembered, second.remembered) == (["smartbms"], ["smartbms-fedc"])
+        assert "the topics of this one begin with smartbms/smartbms-fedc" in second.board.details("running")[0]
         kept = await kept_by(broker)
         assert kept[f"{BASE}/bridge/availability"] == b"online"
         assert kept["smartbms/smartbms-fedc/bridge/availability"] == b"offline"
@@ -270,10 +273,9 @@ async def test_look_at_the_broker_publishes_nothing_and_leaves_no_will(broker: B
 
 
 async def test_name_that_was_settled_is_used_without_looking(broker: Broker, tmp_path: Path) -> None:
-    async with Listener.at(broker) as listener:
-        async with Bridge(tmp_path, broker.url, known_topic="smartbms-34cd") as bridge:
-            await bridge.connected()
-            await listener.next_on("smartbms/smartbms-34cd/bridge/health")
+    async with Listener.at(broker) as listener, Bridge(tmp_path, broker.url, known_topic="smartbms-34cd") as bridge:
+        await bridge.connected()
+        await listener.next_on("smartbms/smartbms-34cd/bridge/health")
     assert bridge.remembered == []
 
 

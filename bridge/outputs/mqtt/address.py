@@ -6,7 +6,7 @@ Knows nothing of MQTT itself. Reading files blocks: `Access.read` belongs into a
 from __future__ import annotations
 
 import ssl
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
@@ -26,7 +26,7 @@ class Address:
     path: str = "/mqtt"
     """Of a WebSocket."""
     username: str | None = None
-    password: str | None = None
+    password: str | None = field(default=None, repr=False)
 
     @property
     def is_encrypted(self) -> bool:
@@ -49,7 +49,7 @@ class Access:
 
     address: Address
     username: str | None
-    password: str | None
+    password: str | None = field(repr=False)
     tls: ssl.SSLContext | None
 
     @classmethod

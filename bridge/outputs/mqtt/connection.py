@@ -142,10 +142,11 @@ class Connection(aiomqtt.Client):
             self._watch()
 
     async def send_and_confirm(
-        self, topic: str, payload: bytes | str | None, *, retain: bool = False, deadline: float | None = None
+        self, topic: str, payload: bytes | str | None, *, retain: bool = False,
+        properties: LiveProperties | None = None,
     ) -> None:
         """Send with QoS 1 and wait until the broker confirms it, and with it everything sent before."""
-        await self.publish(topic, payload, qos=1, retain=retain, timeout=deadline)
+        await self.publish(topic, payload, 1, retain, properties if self.version is V5 else None)
 
     async def kept(self, filters: Iterable[str]) -> list[tuple[str, bytes]]:
         """Return what the broker keeps under `filters`; to be called before anything else is subscribed."""
@@ -220,7 +221,7 @@ class Connection(aiomqtt.Client):
 
         aiomqtt's own way does not see that end, and loses a cancellation that comes together with the answer.
         """
-        answer = asyncio.ensure_future(fut)
+        answer: asyncio.Future[Any] = asyncio.ensure_future(fut)
         try:
             async with asyncio.timeout(self.timeout if timeout is None else timeout):
                 await asyncio.wait({answer, self._disconnected}, return_when=asyncio.FIRST_COMPLETED)
@@ -229,7 +230,8 @@ class Connection(aiomqtt.Client):
         else:
             if not answer.done():
                 raise Gone("The connection is gone")
-            return answer.result()
+            result: _Answer = answer.result()
+            return result
         finally:
             answer.cancel()
 
@@ -298,7 +300,7 @@ async def connected(
     access: Access, *, client_id: str, version: aiomqtt.ProtocolVersion, will: Will | None,
     refused: Callable[[str], None], answer_deadline: float,
 ) -> AsyncIterator[Connection]:
-    """Connect, and close on the way out.
+    """Connect, and close on the way out; whatever goes wrong with the connection becomes ConnectionFailed.
 
     `refused` hears the reason when the broker does not take a message; `answer_deadline` is the time in s that it has
     for any answer.
@@ -309,5 +311,9 @@ async def connected(
     try:
         await connection.open(access.address)
         yield connection
+    except NoAnswer as error:
+        raise ConnectionFailed("The broker no longer answers.") from error
+    except aiomqtt.MqttError as error:
+        raise connection.failure() from error
     finally:
         await connection.close()

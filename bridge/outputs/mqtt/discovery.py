@@ -15,7 +15,7 @@ import msgspec
 
 from bridge.battery.model import BatteryState
 from bridge.config import MqttSection
-from bridge.documents.discovery_changes import Message, changes, components_of, object_id_of, published_by
+from bridge.documents.discovery_changes import Changes, Message, changes, components_of, object_id_of, published_by
 from bridge.documents.homeassistant import (
     Device,
     Document,
@@ -29,16 +29,16 @@ from bridge.documents.homeassistant import (
 from bridge.documents.topics import Topics, info_topic
 from bridge.hub import Hub
 from bridge.interfaces import Box, Identity
-from bridge.outputs.mqtt.connection import Connection, LiveProperties
+from bridge.outputs.mqtt.connection import Connection
 from bridge.outputs.mqtt.manifest import Manifest, ManifestFile
-from bridge.outputs.mqtt.publisher import encode
+from bridge.outputs.mqtt.publisher import DOCUMENT, encode
 
 _LOGGER = logging.getLogger(__name__)
 
 BRIDGE = "bridge"
 """Owner of the documents of the bridge itself; no battery may have this id."""
-_CONFIRM_EVERY = 100
-"""Messages after which the broker is given time to confirm."""
+_CONFIRM_EVERY = 20
+"""Messages after which the broker is given time to confirm: some 200 kB, which a slow line carries in that time."""
 
 
 class Discovery:
@@ -46,18 +46,22 @@ class Discovery:
 
     def __init__(
         self, *, settings: MqttSection, identity: Identity, hub: Hub, manifest: ManifestFile,
-        url: Callable[[], str | None],
+        url: Callable[[], str | None], migration_pause: float,
     ) -> None:
-        """`url` gives the address of the page, once there is one."""
+        """Store what is needed.
+
+        `url` gives the address of the page, once there is one; `migration_pause` is the time in s that Home Assistant
+        has to let go of an entity that moves to another topic.
+        """
         self._settings = settings
         self._identity = identity
         self._hub = hub
         self._file = manifest
         self._url = url
+        self._migration_pause = migration_pause
         self._manifest = Manifest()
         self._found: dict[str, dict[str, str]] = {}
         self._told_url: str | None = None
-        self._properties = LiveProperties(expiry=None)
 
     async def load(self) -> None:
         """Read what earlier runs left at the broker."""
@@ -104,7 +108,7 @@ class Discovery:
             await asyncio.sleep(0)  # with hundreds of batteries this takes a while
         published = {**self._found, **self._manifest.discovery}
         await self._save(discovery={**published, **published_by(wanted)}, kept=frozenset(kept) | self.left_behind)
-        await self._send(connection, changes(published, wanted))
+        await self._change(connection, changes(published, wanted))
         self._found.clear()
         await self._save(discovery=published_by(wanted), kept=frozenset(kept))
 
@@ -118,7 +122,7 @@ class Discovery:
         for owner in owners:
             wanted = self._documents(owner, topics)
             before = by_device.get(self._object_id(owner), {})
-            await self._send(connection, changes(before, wanted))
+            await self._change(connection, changes(before, wanted))
             for topic in before.keys() - wanted.keys():
                 del published[topic]
             published |= published_by(wanted)
@@ -160,13 +164,20 @@ class Discovery:
         uid = self._identity.uid
         return bridge_object_id(uid) if owner == BRIDGE else battery_object_id(uid, owner)
 
+    async def _change(self, connection: Connection, steps: Changes) -> None:
+        if steps.requests:
+            await self._send(connection, steps.requests)
+            await asyncio.sleep(self._migration_pause)
+        await self._send(connection, steps.removals)
+        await self._send(connection, steps.documents)
+
     async def _send(self, connection: Connection, messages: Iterable[Message]) -> None:
         for number, (topic, document) in enumerate(messages, 1):
             payload = b"" if document is None else encode(document)
             if number % _CONFIRM_EVERY:
-                connection.send(topic, payload, qos=1, retain=True, properties=self._properties)
+                connection.send(topic, payload, qos=1, retain=True, properties=DOCUMENT)
             else:
-                await connection.send_and_confirm(topic, payload, retain=True)
+                await connection.send_and_confirm(topic, payload, retain=True, properties=DOCUMENT)
 
     async def _save(self, *, discovery: dict[str, dict[str, str]], kept: Iterable[str]) -> None:
         layouts = {

@@ -85,12 +85,14 @@ class MqttOutput:
         self._streak = _Streak(clock)
         self._started: float | None = None
         self._discovery = Discovery(
-            settings=settings, identity=identity, hub=hub, manifest=ManifestFile(data), url=configuration_url
+            settings=settings, identity=identity, hub=hub, manifest=ManifestFile(data), url=configuration_url,
+            migration_pause=timing.migration_pause,
         )
         self._publisher: Publisher | None = None
         self._left_behind: list[str] = []
         """Topics of an earlier run that may have to be cleared."""
         self._address = ""
+        self._note = ""
         self._client_id = f"smartbms-{identity.uid}"
         self._hang_ups = 0
         """Connections in a row that did not last."""
@@ -106,6 +108,7 @@ class MqttOutput:
             try:
                 await self._session()
             except ConnectionFailed as failure:
+                _end_if_cancelled()
                 sentence = self._sentence(failure)
                 delay = self._delay()
                 self._streak.failed(sentence, delay)
@@ -192,10 +195,7 @@ class MqttOutput:
             chosen = usual if bridges.get(usual, uid) == uid else own
             await asyncio.to_thread(self._remember_topic, chosen)
         if chosen == own:
-            _LOGGER.warning(
-                "Another bridge is called %s at this MQTT broker: the topics of this one begin with smartbms/%s",
-                usual, own,
-            )
+            self._note = f" Another bridge there is called {usual}: the topics of this one begin with smartbms/{own}."
         self._left_behind = [
             topic for topic in sorted(self._discovery.left_behind) if bridges.get(topic.split("/")[1], uid) == uid
         ]
@@ -211,7 +211,7 @@ class MqttOutput:
 
     def _tell_connected(self, connection: Connection) -> None:
         version = "5" if connection.version is V5 else "3.1.1"
-        detail = f"Connected to {self._address} (MQTT {version})."
+        detail = f"Connected to {self._address} (MQTT {version}).{self._note}"
         self._board.tell(_SERVICE, "running", detail)
         self._streak.recovered(detail)
         self._is_refusal_told = False
@@ -242,13 +242,11 @@ class MqttOutput:
         try:
             await session.run()
         except ExceptionGroup as group:
-            expected, unexpected = group.split((ConnectionFailed, aiomqtt.MqttError))
-            if unexpected is not None:
-                raise unexpected from None
-            failures = [each for each in expected.exceptions if isinstance(each, ConnectionFailed)] if expected else []
-            raise (failures[0] if failures else connection.failure()) from None
-        except aiomqtt.MqttError as error:
-            raise connection.failure() from error
+            broken, unexpected = group.split((ConnectionFailed, aiomqtt.MqttError))
+            if unexpected is not None or broken is None:
+                raise
+            first = broken.exceptions[0]
+            raise first from None
         except asyncio.CancelledError:
             await session.leave()
             raise
@@ -260,6 +258,13 @@ class MqttOutput:
         return encode(info_document(
             self._identity, batteries=self._hub.descriptions, started=self._started, url=self._configuration_url()
         ))
+
+
+def _end_if_cancelled() -> None:
+    """Raise the cancellation that a task group kept to itself because a part of it failed at the same moment."""
+    task = asyncio.current_task()
+    if task is not None and task.cancelling():
+        raise asyncio.CancelledError
 
 
 class _Streak:

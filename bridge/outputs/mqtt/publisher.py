@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 import msgspec
 
@@ -23,7 +23,8 @@ from bridge.hub import Hub
 from bridge.interfaces import BatteryDescription, Clock
 from bridge.outputs.mqtt.connection import LiveProperties
 
-_DOCUMENT = LiveProperties(expiry=None)
+DOCUMENT: Final = LiveProperties(expiry=None)
+"""Properties of JSON that does not grow old."""
 _SHORTEST_EXPIRY = 3
 _EARLY = 0.1
 """Part of the publish interval by which a state may come early: readings are never exactly on time."""
@@ -132,7 +133,7 @@ class Publisher:
     def _send_link(self, sender: Sender, state: BatteryState, sent: _Sent) -> None:
         if state.link != sent.link:
             sent.link = state.link
-            self._keep(sender, self.topics.link(state.battery), encode(link_document(state.link)), _DOCUMENT)
+            self._keep(sender, self.topics.link(state.battery), encode(link_document(state.link)), DOCUMENT)
 
     def _send_availability(self, sender: Sender, state: BatteryState, sent: _Sent) -> None:
         is_online = state.link.state.is_online
@@ -147,7 +148,7 @@ class Publisher:
         if is_new:
             sent.alarms = alarms
             document = [{"code": each.code, "level": each.level.value, "cell": each.cell} for each in alarms]
-            self._keep(sender, self.topics.alarms(state.battery), encode(document), _DOCUMENT)
+            self._keep(sender, self.topics.alarms(state.battery), encode(document), DOCUMENT)
         if state.alarms_known and state.link.state.is_online:
             now = frozenset(alarms)
             before = self._known_alarms.get(state.battery, now)
@@ -166,7 +167,7 @@ class Publisher:
                     "event_type": event_type, "time": time,
                     "code": each.code, "level": each.level.value, "cell": each.cell,
                 }
-                sender.send(self.topics.event(battery), encode(document), qos=1, properties=_DOCUMENT)
+                sender.send(self.topics.event(battery), encode(document), qos=1, properties=DOCUMENT)
 
     def _send_state(self, sender: Sender, state: BatteryState, sent: _Sent) -> None:
         now = self._clock.monotonic()

@@ -21,12 +21,15 @@ from bridge.hub import Hub, Subscription
 from bridge.interfaces import HealthReader
 from bridge.outputs.mqtt.connection import Connection
 from bridge.outputs.mqtt.discovery import BRIDGE, Discovery
-from bridge.outputs.mqtt.publisher import Publisher, encode
-from bridge.outputs.mqtt.reasons import ConnectionFailed, NoAnswer
+from bridge.outputs.mqtt.publisher import DOCUMENT, Publisher, encode
+from bridge.outputs.mqtt.reasons import ConnectionFailed
 
 _LOGGER = logging.getLogger(__name__)
 
 _BIRTH = b"online"
+_OFFLINE = b"offline"
+_GOODBYE_DEADLINE = 1.0
+_SECOND_HEALTH = 5.0
 _BIRTH_DELAY = (1.0, 5.0)
 """s after which Home Assistant's start is answered: at random, so that not every device answers at once."""
 
@@ -41,6 +44,8 @@ class Timing:
     """For any answer of the broker; for a health document it proves that the connection still carries something."""
     layout_delay: float = 0.5
     """In which what a battery turns out to have is collected into one new document."""
+    migration_pause: float = 3.0
+    """For Home Assistant to let go of entities that move to another discovery topic."""
     first_delay: float = 1.0
     """Before the first new try after a failure; it doubles with each further one."""
 
@@ -80,13 +85,17 @@ class Session:
 
     async def leave(self) -> None:
         """Say that nothing is live any more: the will is not sent for a bridge that takes its leave."""
+        availability = self.topics.bridge_availability
         try:
             self.publisher.leave(self.connection)
-            await self.connection.send_and_confirm(
-                self.topics.bridge_availability, "offline", retain=True, deadline=1.0
-            )
+            async with asyncio.timeout(_GOODBYE_DEADLINE):
+                await self.connection.send_and_confirm(availability, "offline", retain=True)
+                # It comes back to us once it has been dealt with: amqtt drops what is left when a client goes.
+                async for message in self.connection.messages:
+                    if message.topic.value == availability and message.payload == _OFFLINE:
+                        break
             await self.discovery.remember(self._kept())
-        except (aiomqtt.MqttError, ConnectionFailed):
+        except (aiomqtt.MqttError, ConnectionFailed, TimeoutError):
             _LOGGER.debug("The broker did not hear our goodbye")
 
     async def _announce(self) -> None:
@@ -94,9 +103,9 @@ class Session:
         for battery in self.hub.descriptions:
             self.discovery.learn(self.hub.latest(battery))
         await self.discovery.announce(self.connection, self.topics, kept=self._kept())
-        self.connection.send(self.topics.bridge_info, self.info(), qos=1, retain=True)
+        self.connection.send(self.topics.bridge_info, self.info(), qos=1, retain=True, properties=DOCUMENT)
         self.publisher.announce(self.connection)
-        self.connection.send(self.topics.bridge_availability, "online", qos=1, retain=True)
+        await self.connection.send_and_confirm(self.topics.bridge_availability, "online", retain=True)
         self.publisher.announce_states(self.connection)
 
     def _kept(self) -> frozenset[str]:
@@ -126,25 +135,27 @@ class Session:
             if topic == birth and message.payload == _BIRTH and not message.retain:  # what is kept is old news
                 self._is_born = True
                 self._is_due.set()
-            elif topic == availability and message.payload == b"offline":
+            elif topic == availability and message.payload == _OFFLINE:
                 self.connection.send(availability, "online", qos=1, retain=True)
 
     async def _report_health(self) -> None:
-        """Send how the bridge is doing, again and again, and insist that the broker confirms it."""
+        """Send how the bridge is doing, again and again; soon a second time, when new entities are listening."""
+        await self._send_health()
+        await asyncio.sleep(min(_SECOND_HEALTH, self.timing.health_interval))
         while True:
-            health = self.health.read()
-            try:
-                await self.connection.send_and_confirm(
-                    self.topics.bridge_health, encode(health_document(health))
-                )
-            except NoAnswer as error:
-                raise ConnectionFailed("The broker no longer answers.") from error
-            if self.discovery.is_url_new:
-                self._update_discovery([BRIDGE, *self.hub.descriptions])
-            elif self.discovery.learn_box(health.box):
-                self._update_discovery([BRIDGE])
-            self._is_due.set()
+            await self._send_health()
             await asyncio.sleep(self.timing.health_interval)
+
+    async def _send_health(self) -> None:
+        """Send how the bridge is doing, and insist that the broker confirms it."""
+        health = self.health.read()
+        document = encode(health_document(health))
+        await self.connection.send_and_confirm(self.topics.bridge_health, document, properties=DOCUMENT)
+        if self.discovery.is_url_new:
+            self._update_discovery([BRIDGE, *self.hub.descriptions])
+        elif self.discovery.learn_box(health.box):
+            self._update_discovery([BRIDGE])
+        self._is_due.set()
 
     def _update_discovery(self, owners: Iterable[str]) -> None:
         self._changed |= dict.fromkeys(owners)
@@ -159,6 +170,7 @@ class Session:
                 await asyncio.sleep(self.random.uniform(*_BIRTH_DELAY))
                 self._is_born = False
                 await self._announce()
+                await self._send_health()
             elif self._changed:
                 await asyncio.sleep(self.timing.layout_delay)
                 owners = list(self._changed)
