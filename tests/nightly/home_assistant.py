@@ -74,7 +74,10 @@ def _install_into(folder: Path, python: str) -> None:
 
 def _run(*command: str) -> str:
     """Run at low priority, because an installation keeps the machine busy, and return what was printed."""
-    done = subprocess.run(["nice", *command], capture_output=True, text=True, check=False, timeout=1500)
+    try:
+        done = subprocess.run(["nice", *command], capture_output=True, text=True, check=False, timeout=1500)
+    except subprocess.TimeoutExpired as error:
+        raise InstallationFailed(f"{' '.join(command)} takes longer than {error.timeout:g} s") from error
     if done.returncode:
         raise InstallationFailed(f"{' '.join(command)} failed:\n{done.stderr[-2000:]}")
     return done.stdout

@@ -109,7 +109,7 @@ class AtOnce(random.Random):
 class Mosquitto:
     """The broker of Debian on a port of its own."""
 
-    speaks_5 = True
+    keeps_order = True
 
     def __init__(self, program: str, directory: Path, *lines: str, allow_anonymous: bool = True) -> None:
         self.port = free_port()
@@ -147,7 +147,8 @@ class Mosquitto:
 class Embedded:
     """The broker of the bridge on a port of its own."""
 
-    speaks_5 = False
+    keeps_order = False
+    """amqtt hands on what need not be confirmed while it still confirms what came before."""
 
     def __init__(self) -> None:
         self.port = free_port()

@@ -272,6 +272,18 @@ async def test_look_at_the_broker_publishes_nothing_and_leaves_no_will(broker: B
     assert [each.topic for each in listener.heard if each.topic.startswith(f"{BASE}/")] == [f"{BASE}/bridge/info"]
 
 
+@pytest.mark.parametrize("junk", ["junk", "[1]", '{"uid": null}', '{"uid": "not hexadecimal"}'])
+async def test_junk_where_a_bridge_says_who_it_is_does_not_rename_this_one(
+    broker: Broker, tmp_path: Path, junk: str
+) -> None:
+    async with Listener.at(broker) as listener:
+        await listener.client.publish(f"{BASE}/bridge/info", junk, qos=1, retain=True)
+        async with Bridge(tmp_path, broker.url) as bridge:
+            await bridge.connected()
+            await listener.next_on(f"{BASE}/bridge/health")
+    assert bridge.remembered == ["smartbms"]
+
+
 async def test_name_that_was_settled_is_used_without_looking(broker: Broker, tmp_path: Path) -> None:
     async with Listener.at(broker) as listener, Bridge(tmp_path, broker.url, known_topic="smartbms-34cd") as bridge:
         await bridge.connected()

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import re
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import Any
@@ -35,6 +36,7 @@ from bridge.outputs.mqtt.publisher import DOCUMENT, encode
 
 _LOGGER = logging.getLogger(__name__)
 
+_UID = re.compile("[0-9a-f]{8}")
 BRIDGE = "bridge"
 """Owner of the documents of the bridge itself; no battery may have this id."""
 _CONFIRM_EVERY = 20
@@ -81,8 +83,8 @@ class Discovery:
             object_id = object_id_of(topic)
             if object_id is not None and is_own_object_id(object_id, self._identity.uid):
                 self._found[topic] = components_of(_decode(payload))
-            elif topic.endswith("/bridge/info"):
-                bridges[topic.split("/")[1]] = str(_decode(payload).get("uid"))
+            elif topic.endswith("/bridge/info") and _UID.fullmatch(uid := str(_decode(payload).get("uid"))):
+                bridges[topic.split("/")[1]] = uid
         return bridges
 
     def learn(self, state: BatteryState) -> bool:

@@ -39,6 +39,7 @@ class ManifestFile:
     def __init__(self, data: Path) -> None:
         self._path = data / FILE
         self._on_disk: bytes | None = None
+        self._has_failed = False
 
     def read(self) -> Manifest:
         """Return what was kept; a file that is missing or damaged only costs looking at the broker again."""
@@ -61,5 +62,7 @@ class ManifestFile:
         try:
             write_whole(self._path, content)
         except StorageError as error:
-            _LOGGER.warning("%s It goes on without.", error)
-        self._on_disk = content
+            _LOGGER.log(logging.DEBUG if self._has_failed else logging.WARNING, "%s It goes on without.", error)
+            self._has_failed = True
+        else:
+            self._on_disk, self._has_failed = content, False
