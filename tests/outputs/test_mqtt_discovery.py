@@ -3,6 +3,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import msgspec
+import pytest
 
 from bridge.battery.model import DeviceInfo
 from tests.outputs.parts import QUICK, Bridge, Broker, Embedded, Listener, description, kept_by, live, until
