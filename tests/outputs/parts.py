@@ -75,10 +75,10 @@ class Clock:
     """The real clock, or one that is set by hand."""
 
     def __init__(self) -> None:
-        self.offset = 0.0
+        self.fixed: float | None = None
 
     def monotonic(self) -> float:
-        return time.monotonic() + self.offset
+        return time.monotonic() if self.fixed is None else self.fixed
 
     def wall(self) -> float | None:
         return 1_795_226_400.0

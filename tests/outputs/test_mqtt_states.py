@@ -192,7 +192,7 @@ async def test_publish_interval_thins_states_but_no_change_of_link_or_alarm(brok
     async with Listener.at(broker) as listener, bridge:
         await listener.next_on(f"{BASE}/bridge/health")
         for second in range(11):
-            bridge.clock.offset = float(second)
+            bridge.clock.fixed = 1000.0 + second
             bridge.hub.publish(live(voltage=50.0 + second))
             await listener.client.publish("tick", str(second), qos=1)
             await listener.next_on("tick", second + 1)

@@ -186,8 +186,7 @@ class Publisher:
 
     def _send_values(self, sender: Sender, state: BatteryState, document: Mapping[str, Any], sent: _Sent) -> None:
         values = dict(_plain_values(self.topics, state, document)) if state.link.state.is_online else {}
-        for topic in sent.values.keys() - values.keys():
-            values[topic] = ""
+        values |= {topic: "" for topic in sent.values if topic not in values}
         for topic, text in values.items():
             if text or sent.values.get(topic):  # unknown is said once
                 self._send_value(sender, topic, text, sent)
