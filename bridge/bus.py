@@ -289,14 +289,15 @@ def list_ports() -> list[str]:
 
 
 def find_holder(path: str) -> str | None:
-    """Return name and process id of another program that has `path` open, where the system tells."""
+    """Return names and process ids of the other programs that have `path` open, where the system tells."""
     real = os.path.realpath(path)
+    holders = []
     for process in Path("/proc").glob("[0-9]*"):
         if process.name == str(os.getpid()):
             continue
         try:
             if any(os.path.realpath(fd) == real for fd in (process / "fd").iterdir()):
-                return f"{(process / 'comm').read_text().strip()} (process {process.name})"
+                holders.append(f"{(process / 'comm').read_text().strip()} (process {process.name})")
         except OSError:
             continue
-    return None
+    return " and ".join(holders) or None
