@@ -71,7 +71,7 @@ class VirtualTimeLoop(asyncio.SelectorEventLoop):
         future.add_done_callback(self._thread_done)
         return future
 
-    async def shutdown_default_executor(self, timeout: float | None = None) -> None:  # noqa: ASYNC109  (asyncio's own signature)
+    async def shutdown_default_executor(self, timeout: float | None = None) -> None:  # noqa: ASYNC109  (as asyncio's)
         """Wait for every thread; a deadline would pass at once where time jumps."""
         await super().shutdown_default_executor()
 

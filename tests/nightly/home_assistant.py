@@ -26,6 +26,7 @@ from tests.rig import free_port, process, wait_until
 
 _CACHE = Path(__file__).resolve().parents[2] / ".cache" / "home-assistant"
 _LIST_REQUIREMENTS = Path(__file__).with_name("requirements_of_home_assistant.py")
+_START = Path(__file__).with_name("start_home_assistant.py")
 _INTEGRATIONS = ("mqtt", "config", "onboarding", "recorder", "energy", "sensor", "binary_sensor", "event")
 _CONFIGURATION = "http:\n  server_host: 127.0.0.1\n  server_port: {port}\nconfig:\nrecorder:\nenergy:\n"
 _RECORD = re.compile(r"^\d{4}-\d\d-\d\d [\d:.]+ (?P<level>[A-Z]+) ", re.MULTILINE)
@@ -33,6 +34,7 @@ _STARTS_WITHIN = 120.0
 
 UNRELATED = {
     r"\[homeassistant\.bootstrap\] Skipping pip installation": "the test installs what is needed itself",
+    r"\[homeassistant\.components\.network\] .* does not have any enabled IPv4": "the test shows it loopback alone",
     r"\[aiohttp_fast_zlib\] zlib_ng and isal are not available": "an optional, faster zlib",
     r"\[homeassistant\.components\.camera\.img_util\] Error loading libturbojpeg": "an optional library of cameras",
     r"\[homeassistant\.setup\] Setup of (?!mqtt)\w+ is taking over 10 seconds": "a slow machine, another integration",
@@ -49,24 +51,23 @@ class Refused(Exception):
 
 
 def install(python: str) -> Path:
-    """Return the program `hass`; made with `python`, it stays in .cache/ until that is removed."""
+    """Return an interpreter like `python` that has Home Assistant; it stays in .cache/ until that is removed."""
     version = _run(python, "-c", "import platform; print(platform.python_version())").strip()
     folder = _CACHE / version
-    finished = folder / "finished"
+    own, finished = folder / "bin" / "python", folder / "finished"
     folder.mkdir(parents=True, exist_ok=True)
     with (_CACHE / f"{version}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not finished.exists():
             shutil.rmtree(folder)
-            _install_into(folder, python)
+            _run(python, "-m", "venv", str(folder))
+            _install_for(str(own))
             finished.touch()
-    return folder / "bin" / "hass"
+    return own
 
 
-def _install_into(folder: Path, python: str) -> None:
-    own = str(folder / "bin" / "python")
+def _install_for(own: str) -> None:
     pip = (own, "-m", "pip", "--disable-pip-version-check", "--no-input", "install", "--quiet")
-    _run(python, "-m", "venv", str(folder))
     _run(*pip, "homeassistant")
     needs = json.loads(_run(own, str(_LIST_REQUIREMENTS), *_INTEGRATIONS))
     _run(*pip, "--constraint", needs["constraints"], *needs["requirements"])
@@ -124,13 +125,13 @@ class HomeAssistant:
 
 
 @contextlib.contextmanager
-def home_assistant(hass: Path, folder: Path, broker: int) -> Iterator[HomeAssistant]:
+def home_assistant(python: Path, folder: Path, broker: int) -> Iterator[HomeAssistant]:
     """Run Home Assistant in `folder`, connected to the broker; a second time there it goes on as it was."""
     home, port = folder / "home", free_port()
     home.mkdir(exist_ok=True)
     (home / "configuration.yaml").write_text(_CONFIGURATION.format(port=port))
     token, output = home / "token", home / f"output-{port}.log"
-    command = (str(hass), "--config", str(home), "--skip-pip", "--log-no-color")
+    command = (str(python), str(_START), "--config", str(home), "--skip-pip", "--log-no-color")
     with process(*command, log=output) as running:
         wait_until(lambda: _is_up(port, running, output), "Home Assistant's API", seconds=_STARTS_WITHIN, step=0.1)
         if not token.exists():

@@ -28,7 +28,8 @@ class House:
     """A broker, a battery on a serial line, and what is needed to start Home Assistant and the bridge."""
 
     folder: Path
-    hass: Path
+    python: Path
+    """It has Home Assistant."""
     broker: int
     battery: Emulated
     readings: Subscriber = field(repr=False)
@@ -41,7 +42,7 @@ class House:
 
         In the end it must have nothing to complain of, but for what holds the text `but_for`.
         """
-        with home_assistant(self.hass, self.folder, self.broker) as home:
+        with home_assistant(self.python, self.folder, self.broker) as home:
             yield home
         complaints = [each for each in home.complaints if but_for is None or but_for not in each]
         if complaints:

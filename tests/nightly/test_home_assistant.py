@@ -23,7 +23,8 @@ SPARE = '[[battery]]\nid = "spare"\nname = "Spare battery"\nport = "emulated://d
 
 
 @pytest.fixture(scope="session")
-def hass(program: Callable[[str], str]) -> Path:
+def python(program: Callable[[str], str]) -> Path:
+    """Return an interpreter that has Home Assistant."""
     try:
         return install(program("python3.13"))
     except InstallationFailed as error:
@@ -31,7 +32,7 @@ def hass(program: Callable[[str], str]) -> Path:
 
 
 @pytest.fixture
-def house(tmp_path: Path, hass: Path) -> Iterator[House]:
+def house(tmp_path: Path, python: Path) -> Iterator[House]:
     with (
         mosquitto(tmp_path) as broker,
         emulated_battery(tmp_path, "--latency", "2") as battery,
@@ -40,7 +41,8 @@ def house(tmp_path: Path, hass: Path) -> Iterator[House]:
         Subscriber(broker, "smartbms/+/+/health") as health,
     ):
         yield House(
-            folder=tmp_path, hass=hass, broker=broker, battery=battery, readings=readings, links=links, health=health
+            folder=tmp_path, python=python, broker=broker, battery=battery,
+            readings=readings, links=links, health=health,
         )
 
 
