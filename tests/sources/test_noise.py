@@ -47,17 +47,28 @@ def fresh(states: list[tuple[float, BatteryState]], block: str) -> int:
     return sum(at - state.block_times.get(block, -99.0) < 1.0 for at, state in states)
 
 
+async def check_two_percent(seed: int, polls: int) -> None:
+    async with conversation(f"seed={seed}") as talk:
+        talk.battery.faults.set("corrupt", 0.02)
+        await asyncio.sleep(polls)
+    assert list(wrong_values(talk)) == []
+    assert list(stale_values(talk)) == []
+    assert fresh(talk.live(), "pack") >= 0.8 * polls
+    assert fresh(talk.live(), "cell_voltages") >= 0.5 * polls
+    assert sum(talk.source.statistics().refused.values()) > polls, "there was no noise to speak of"
+
+
 @pytest.mark.parametrize("seed", range(1, 21))
 @in_virtual_time
 async def test_two_percent_of_corrupted_bytes_give_no_wrong_and_no_stale_value(seed: int) -> None:
-    async with conversation(f"seed={seed}") as talk:
-        talk.battery.faults.set("corrupt", 0.02)
-        await asyncio.sleep(POLLS)
-    assert list(wrong_values(talk)) == []
-    assert list(stale_values(talk)) == []
-    assert fresh(talk.live(), "pack") >= 0.8 * POLLS
-    assert fresh(talk.live(), "cell_voltages") >= 0.5 * POLLS
-    assert sum(talk.source.statistics().refused.values()) > POLLS, "there was no noise to speak of"
+    await check_two_percent(seed, POLLS)
+
+
+@pytest.mark.nightly
+@pytest.mark.parametrize("seed", range(21, 41))
+@in_virtual_time
+async def test_a_long_night_of_noise_gives_no_wrong_and_no_stale_value(seed: int) -> None:
+    await check_two_percent(seed, 10 * POLLS)
 
 
 @pytest.mark.parametrize("seed", range(1, 6))
