@@ -117,8 +117,10 @@ class _Whereabouts:
         )
 
     def refresh(self) -> None:
-        """Look which addresses this machine has now. Blocks for a moment."""
-        self._own = tuple(str(each.address) for each in own_addresses() if each.address.version == IPV4)
+        """Look under which addresses of this machine the home may open the pages now. Blocks for a moment."""
+        around = read_surroundings()
+        own = (each.address for each in own_addresses() if each.address.version == IPV4)
+        self._own = tuple(str(each) for each in own if self._rule.is_home(each, around))
 
     def addresses(self) -> tuple[str, ...]:
         """Return the addresses of the pages, the name first; none while they are not served."""

@@ -251,16 +251,16 @@ def _why_not(path: str, error: Exception) -> LinkError:
     number = error.args[0] if error.args and isinstance(error.args[0], int) else getattr(error, "errno", None)
     if number in (errno.ENOENT, errno.ENODEV, errno.ENXIO, errno.ENOTDIR):
         return LinkLost(
-            f"There is no port {path}.", url=path, advice=f"Ports that are there: {', '.join(list_ports()) or 'none'}."
+            f"There is no port {path}.",
+            url=path,
+            advice=f"Plug the adapter in, or correct `port`; there are: {', '.join(list_ports()) or 'no ports'}.",
         )
     if number in (errno.EACCES, errno.EPERM):
         group = _group(path)
-        return LinkForbidden(
-            f"You may not open {path}.",
-            url=path,
-            group=group,
-            advice=f"Add your user to the group {group} (sudo usermod -aG {group} $USER) and log in again.",
-        )
+        advice = f"Add your user to the group {group} (sudo usermod -aG {group} $USER) and log in again."
+        if group == "root":
+            advice = f"Only root may: sudo chgrp dialout {path} && sudo chmod g+rw {path} gives it to the usual group."
+        return LinkForbidden(f"You may not open {path}.", url=path, group=group, advice=advice)
     if number in (errno.EBUSY, errno.EWOULDBLOCK, errno.EAGAIN) or "exclusively lock" in str(error):
         holder = find_holder(path)
         return LinkBusy(

@@ -101,7 +101,8 @@ def _sentence(result: Found | NothingFound) -> str:
         voltage = "" if result.voltage is None else f", {result.voltage:g} V"
         return (
             f"{result.port}: {result.title}{voltage}, at {result.baudrate} baud, address 0x{result.host:02X}\n"
-            f'  In bridge.toml: port = "{result.port}", protocol = "{result.protocol}"'
+            "For bridge.toml:\n\n"
+            f'[[battery]]\nid = "main"\nport = "{result.port}"\nprotocol = "{result.protocol}"'
         )
     heard = f"\n  Heard: {result.sample.hex(' ')}" if result.sample else ""
     return f"{result.port}: {result.reason} {result.advice or ''}".rstrip() + heard

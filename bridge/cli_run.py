@@ -14,6 +14,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 import click
 
@@ -103,7 +104,7 @@ def _show(notice: Notice) -> None:
     if notice.login is not None:
         user, password = notice.login
         shown = password.reveal() if sys.stdout.isatty() else "in secrets.toml of the data directory"
-        lines.append(f"         at home: user {user}, password {shown}")
+        lines.append(f"         at home {urlsplit(first).hostname}: user {user}, password {shown}")
     elif notice.broker is not None:
         lines += [
             "",

@@ -55,8 +55,8 @@ _REASONS = {
 }
 _ADVICE = {
     "nothing": (
-        "The BMS sleeps (wake it with a load, a charger or its key), RX and TX (or A and B) are swapped, or the level"
-        " is another one (TTL, RS485, RS232)."
+        "The BMS sleeps (wake it with a load, a charger or its key), RX and TX (or A and B) are swapped, the level is"
+        " another one (TTL, RS485, RS232), or the BMS has another board number (set `address` in bridge.toml)."
     ),
     "echo": (
         "The BMS sleeps (a Daly then repeats the question): wake it with a load, a charger or its key; or the adapter"

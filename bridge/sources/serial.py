@@ -368,7 +368,7 @@ class SerialSource:
         since = wall if state is not before.state else before.since
         error = DATA_ERROR if state in DATA_ERROR_STATES else None
         self._link = LinkStatus(state=state, since=since, error=error, advice=advice)
-        if state.is_online != before.state.is_online:
+        if state.is_online != before.state.is_online or before.state is LinkState.STARTING is not state:
             if state.is_online:
                 gone = 0.0 if before.since is None or wall is None else max(wall - before.since, 0.0)
                 _LOGGER.info("%s: the battery is heard, after %.0f s", self.description.id, gone)

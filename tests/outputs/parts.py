@@ -24,7 +24,7 @@ from bridge.interfaces import BatteryDescription, Box, Health, Identity
 from bridge.outputs.broker import EmbeddedBroker
 from bridge.outputs.mqtt import MqttOutput, Timing
 
-DEADLINE = 10.0
+DEADLINE = 30.0
 UID = "12ab34cd"
 QUICK = Timing(health_interval=0.2, answer_deadline=1.0, layout_delay=0.02, migration_pause=0.02, first_delay=0.1)
 CALM = Timing(health_interval=3600.0, answer_deadline=5.0, layout_delay=0.02, migration_pause=0.02, first_delay=0.1)
