@@ -7,6 +7,7 @@ noisy, has it jumped without a second frame that shows the same. Pure: times are
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -40,6 +41,8 @@ SUM_TOLERANCE, SUM_TOLERANCE_RELATIVE = 0.2, 0.005
 """V, and share of the pack voltage, by which the sum of the cells may differ from it."""
 EXTREMES_TOLERANCE = 0.005
 """V by which the extremes of the cells may differ from the BMS's own."""
+RESTING_CHANGE = 5.0
+"""A between two readings above which the extremes of the cells are asked for again, but never rejected."""
 COMPARABLE_SECONDS = 1.0
 """Blocks further apart are not compared: the load may have changed between them."""
 
@@ -83,6 +86,7 @@ class Judge:
         self._cell_range = CELL_RANGE[chemistry]
         self._candidates: dict[str, Block] = {}
         self._noisy_until = float("-inf")
+        self._currents: deque[float] = deque(maxlen=2)
 
     def refused(self, at: float) -> None:
         """Note that a frame was refused at `at`: for the next seconds jumps need a second frame."""
@@ -99,7 +103,14 @@ class Judge:
             doubt = self._contradiction(block, accepted)
         if doubt is None:
             self._candidates.pop(block.name, None)
+            if (current := block.values.get("current")) is not None:
+                self._currents.append(current)
         return doubt
+
+    def may_excuse(self, doubt: Doubt) -> bool:
+        """Whether a swinging load explains `doubt`, once both blocks were asked again."""
+        swing = max(self._currents, default=0.0) - min(self._currents, default=0.0)
+        return doubt.cause == "extremes" and swing > RESTING_CHANGE
 
     def _impossible(self, block: Block, accepted: Mapping[str, Block]) -> Doubt | None:
         count = _newest("cell_count", block, accepted)

@@ -214,6 +214,7 @@ class SerialSource:
                 if doubt is not None and suspects:
                     await self._ask_suspects(doubt)
                     doubt = self._judge.doubt(block, self._raw)
+                    doubt = None if doubt is not None and self._judge.may_excuse(doubt) else doubt
                 if doubt is None:
                     self._accept(question, block)
                     is_accepted = True

@@ -250,3 +250,18 @@ def test_value_seen_twice_is_always_believed(current: float, soc: float, voltage
     new = pack(100.0, current=current, soc=soc, voltage=voltage)
     judge.doubt(new, {"pack": pack(99.5)})
     assert judge.doubt(replace(new, at=100.1), {"pack": pack(99.5)}) is None
+
+
+@pytest.mark.parametrize(("currents", "excused"), [((0.0, 5.1), True), ((-3.0, 3.0), True), ((0.0, 5.0), False)])
+def test_extremes_are_never_rejected_while_the_load_swings_by_more_than_5_a(
+    currents: tuple[float, float], excused: bool
+) -> None:
+    judge = Judge()
+    for second, current in enumerate(currents):
+        assert cause(judge, pack(at=98.0 + second, current=current)) is None
+    cells = block("cell_voltages", cell_voltages=CELLS)
+    doubt = judge.doubt(
+        block("cell_extremes", cell_voltage_min=3.300, cell_voltage_max=3.310), {"cell_voltages": cells}
+    )
+    assert doubt is not None, "it is asked for again in any case"
+    assert judge.may_excuse(doubt) is excused
