@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from bridge.battery.model import NO_TIMES, BatteryState, Block, LinkStatus
+from bridge.battery.model import BatteryState, Block, LinkStatus
 
 
 class Clock(Protocol):
@@ -232,7 +232,7 @@ class StateReader(Protocol):
 
 
 __all__ = [
-    "NO_TIMES", "BatteryDescription", "BatterySource", "Board", "Box", "Clock", "Cycle", "Health", "HealthReader",
+    "BatteryDescription", "BatterySource", "Board", "Box", "Clock", "Cycle", "Health", "HealthReader",
     "Identity", "LineStatistics", "Link", "LinkOpener", "LinkOptions", "LinkStatus", "RefusedFrame", "ServiceStatus",
     "StateReader",
 ]

@@ -371,8 +371,9 @@ class SerialSource:
         self._link = LinkStatus(state=state, since=since, error=error, advice=advice)
         if state.is_online != before.state.is_online or before.state is LinkState.STARTING is not state:
             if state.is_online:
-                gone = 0.0 if before.since is None or wall is None else max(wall - before.since, 0.0)
-                _LOGGER.info("%s: the battery is heard, after %.0f s", self.description.id, gone)
+                gone = None if before.since is None or wall is None else max(wall - before.since, 0.0)
+                after = "" if gone is None else f" again, after {gone:.0f} s"
+                _LOGGER.info("%s: the battery is heard%s", self.description.id, after)
             else:
                 _LOGGER.warning("%s: the battery is %s: %s", self.description.id, state.value, advice)
         return True
